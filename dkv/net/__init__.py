@@ -1,0 +1,1 @@
+"""Ordered, authenticated links between the nodes of one cluster."""
