@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class Outcome(StrEnum):
@@ -52,6 +52,10 @@ class DkvError(Exception):
         self.outcome = outcome if outcome is not None else self.default_outcome
         self.leader = leader
         self.retry_after_s = retry_after_s
+        self.details: dict[str, Any] = {}
+        """More fields of the JSON body: the present ``revision`` of a CAS mismatch, a batch's ``replies``."""
+        self.node: str | None = None
+        """Clients only: the address (``host:port``) of the node that answered, or failed to, last."""
 
 
 class InternalError(DkvError):
@@ -88,6 +92,12 @@ class MethodNotAllowed(DkvError):
     """The resource exists but does not have this method."""
 
     code, status = "METHOD_NOT_ALLOWED", 405
+
+
+class SlowRequest(DkvError):
+    """The request's body did not arrive in time, so nothing was done with it."""
+
+    code, status, retryable = "REQUEST_TIMEOUT", 408, True
 
 
 class CasMismatch(DkvError):
@@ -142,6 +152,12 @@ class ShuttingDown(DkvError):
     """This node is about to stop; another one serves."""
 
     code, status, retryable = "SHUTTING_DOWN", 503, True
+
+
+class NotReady(DkvError):
+    """``/readyz`` only: this node is alive but does not serve."""
+
+    code, status, retryable = "NOT_READY", 503, True
 
 
 class LeadershipLost(DkvError):

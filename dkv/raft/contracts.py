@@ -7,9 +7,11 @@ belongs to; a *snapshot* is a checkpoint on its way to another node.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
+
+from dkv.errors import DkvError
 
 NodeId = str
 """A voter's identity, ``name.incarnation`` (``n1.3f9a2c1b``): a wiped disk makes a new incarnation, so no identity
@@ -69,6 +71,10 @@ class StateMachine(Protocol):
 
         One iterator at a time. Each ``next`` takes a few milliseconds at most, whatever the size of the state.
         """
+        ...
+
+    def retire(self) -> Iterator[None]:
+        """Take a machine apart that a snapshot replaced, in small steps: freeing 1e6 rows at once stalls the loop."""
         ...
 
 
@@ -135,9 +141,20 @@ class CheckpointStore(Protocol):
     def create(self, header: CheckpointHeader) -> CheckpointWriter: ...
     def receive(self) -> SnapshotSink: ...
 
-    def keep_only(self, index: int) -> None:
-        """Delete all others and stray parts. Order duty: only once ``index`` and the log that goes with it are durable."""
+    def discard(self, indexes: Collection[int]) -> None:
+        """Delete these. Order duty: only once a newer one, and the log that goes with it, are durable."""
         ...
+
+
+class Ticket(Protocol):
+    """Whoever waits for the end of an operation. Called at most once, and only after the turn's commit."""
+
+    def complete(self, value: Any) -> None: ...
+    def fail(self, error: DkvError) -> None: ...
+
+
+class DiskFull(Exception):
+    """There is no room for what should be written. Nothing that was written before is harmed; try again later."""
 
 
 class CheckpointCorrupt(Exception):

@@ -89,7 +89,7 @@ class ReadIndexRequest(_Message, tag=11):
 
 
 class ReadIndexReply(_Message, tag=12):
-    """``index`` is the read index; -1: I cannot say (not the leader, or too young a one)."""
+    """``index``: everything acknowledged before the request arrived lies at or before it."""
 
     ticket: int
     index: int

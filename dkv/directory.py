@@ -1,0 +1,107 @@
+"""Who is who: identity ↔ name, REST and Raft address.
+
+The truth is replicated state: rows ``\\x00member/<identity>`` in the key-value store. Until this node has caught up
+with them it goes by *hints*, what the join answer said or what it knew when it last ran (``members.json``), because
+without addresses no voter could be asked for the rows. Law: hints never beat a row, and are dropped once the rows
+are known to be complete.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from dkv.errors import LeaderHint
+from dkv.joining import MemberInfo
+from dkv.kv.commands import SYSTEM_PREFIX, Row
+
+KEY_PREFIX = SYSTEM_PREFIX + "member/"
+
+
+def key_of(identity: str) -> str:
+    """The directory row's key."""
+    return KEY_PREFIX + identity
+
+
+def encode(member: MemberInfo) -> str:
+    """The directory row's value (JSON)."""
+    return msgspec.json.encode(member).decode()
+
+
+def members_in(rows: Mapping[str, Row]) -> list[MemberInfo]:
+    """System rows → the members among them."""
+    return [
+        msgspec.json.decode(row.value, type=MemberInfo)
+        for key, row in sorted(rows.items())
+        if key.startswith(KEY_PREFIX)
+    ]
+
+
+class Directory:
+    """The members as this node knows them, itself included."""
+
+    def __init__(self, me: MemberInfo, hints: Iterable[MemberInfo] = ()) -> None:
+        self.me = me
+        self._hints = {member.identity: member for member in hints}
+        self._rows: dict[str, MemberInfo] = {}
+        self._complete = False
+
+    def learn(self, hints: Iterable[MemberInfo]) -> None:
+        """What a join answer said."""
+        self._hints = {member.identity: member for member in hints}
+        self._complete = False
+
+    def follow(self, members: Iterable[MemberInfo], *, complete: bool) -> None:
+        """The directory rows as applied here. ``complete``: this node has caught up since it started."""
+        self._rows = {member.identity: member for member in members}
+        self._complete = self._complete or complete
+
+    def members(self) -> list[MemberInfo]:
+        """All that are known, by identity."""
+        known = self._rows if self._complete else {**self._hints, **self._rows}
+        return [known[identity] for identity in sorted(known)]
+
+    def row(self, identity: str) -> MemberInfo | None:
+        """What is replicated about ``identity``."""
+        return self._rows.get(identity)
+
+    def find(self, identity: str) -> MemberInfo | None:
+        if identity == self.me.identity:
+            return self.me
+        found = self._rows.get(identity)
+        return found if found is not None or self._complete else self._hints.get(identity)
+
+    def named(self, name: str) -> list[MemberInfo]:
+        """Whoever has that name: more than one while a wiped node's former identity is still there."""
+        return [member for member in self.members() if member.name == name]
+
+    def hint(self, identity: str | None) -> LeaderHint | None:
+        """Where to send a client that needs ``identity``."""
+        member = None if identity is None else self.find(identity)
+        return None if member is None else LeaderHint(member.name, member.rest)
+
+
+def name_in(identity: str) -> str:
+    """``n1.3f9a2c1b`` → ``n1``."""
+    return identity.rpartition(".")[0] or identity
+
+
+def load_hints(path: Path) -> list[MemberInfo]:
+    """What ``save_hints`` wrote; nothing if there is no such file, or an unreadable one: they are hints."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=list[MemberInfo])
+    except (OSError, msgspec.DecodeError):
+        return []
+
+
+def save_hints(path: Path, members: Iterable[MemberInfo]) -> None:
+    """Replace the file in one step. Raises ``OSError``."""
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(list(members)), indent=1))
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)

@@ -1,0 +1,98 @@
+"""The applied state as a row of blocks: ``Meta``, then rows, then groups of answered ids, then ``End``.
+
+A block is small enough to be made, written or read between two turns: ~256 KiB and 2,000 items, but never
+less than one item (a value may have 1 MiB). ``End`` says what must have come, so a state with anything
+missing does not load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from dkv.kv.commands import UNREADABLE, Row, utf8_bytes
+
+FORMAT = 1
+BLOCK_BYTES = 256 * 1024
+BLOCK_ITEMS = 2000
+"""Rows of 100 bytes then make blocks of 200 kB, in about 1 ms."""
+
+ROW_OVERHEAD_BYTES = 32
+"""Headers and numbers of a key and its row, at most."""
+
+
+class Meta(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=1, forbid_unknown_fields=True):
+    """``index``: the last applied entry; ``clock_ms``: the state's clock."""
+
+    format: int
+    index: int
+    clock_ms: int
+
+
+class RowsBlock(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=2, forbid_unknown_fields=True):
+    """Keys and rows, of users and of dkv, in no order."""
+
+    rows: list[tuple[str, Row]]
+
+
+class IdsBlock(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=3, forbid_unknown_fields=True):
+    """Groups of answered ids, oldest first."""
+
+    groups: list[bytes]
+
+
+class End(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=4, forbid_unknown_fields=True):
+    """What the whole state amounts to."""
+
+    rows: int
+    system_rows: int
+    ids: int
+    digest: str
+
+
+Block = Meta | RowsBlock | IdsBlock | End
+
+encode = msgspec.msgpack.Encoder().encode
+_decoder: msgspec.msgpack.Decoder[Block] = msgspec.msgpack.Decoder(Block)
+
+
+class BadBlocks(Exception):
+    """Blocks that are not one whole state as ``freeze`` writes it."""
+
+
+def decode(data: bytes) -> Block:
+    """Bytes → block. Raises ``BadBlocks``."""
+    try:
+        return _decoder.decode(data)
+    except UNREADABLE as error:
+        raise BadBlocks(f"A block of the state cannot be read: {error}.") from None
+
+
+def rows_blocks(rows: Iterable[tuple[str, Row]]) -> Iterator[bytes]:
+    """Pairs → blocks; a pair is looked at only when its block is asked for."""
+    pairs: list[tuple[str, Row]] = []
+    size = 0
+    for pair in rows:
+        pair_size = utf8_bytes(pair[0]) + utf8_bytes(pair[1].value) + ROW_OVERHEAD_BYTES
+        if pairs and (size + pair_size > BLOCK_BYTES or len(pairs) == BLOCK_ITEMS):
+            yield encode(RowsBlock(pairs))
+            pairs, size = [], 0
+        pairs.append(pair)
+        size += pair_size
+    if pairs:
+        yield encode(RowsBlock(pairs))
+
+
+def ids_blocks(groups: Iterable[bytes]) -> Iterator[bytes]:
+    """Groups → blocks."""
+    block: list[bytes] = []
+    size = 0
+    for group in groups:
+        if block and (size + len(group) > BLOCK_BYTES or len(block) == BLOCK_ITEMS):
+            yield encode(IdsBlock(block))
+            block, size = [], 0
+        block.append(group)
+        size += len(group)
+    if block:
+        yield encode(IdsBlock(block))

@@ -1,0 +1,389 @@
+"""The turn: everything that Raft does on this node, for all of its groups, in one order.
+
+deliver what came in → take what the sources hold → tick → *one* commit → send → settle → again if need be.
+Law: nothing leaves before the commit returned. Turns are driven by events (``wake``) and by the replicas' own
+timers; at most one is scheduled, so frames and proposals that arrive before it share it, and its fsync.
+A full disk *stalls* the node: nothing is sent or answered until the very same commit succeeds. A broken
+invariant ends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from enum import StrEnum
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
+
+from dkv.clock import Clock
+from dkv.errors import DkvError, NoSpace, ShuttingDown
+from dkv.raft.contracts import DiskFull, GroupId, NodeId, Ticket
+from dkv.raft.messages import BadMessage, decode, encode
+from dkv.raft.waiters import Waiter, Waiters
+
+if TYPE_CHECKING:
+    from dkv.metrics import Metrics
+    from dkv.raft.replica import Replica
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+INBOX_BYTES_MAX = 64 * 1024 * 1024
+"""What may wait for a turn. A turn takes it all, so only a stalled or slow commit fills it: room for the
+largest frames of several peers; beyond that the node is seconds behind, and Raft sends again what was dropped."""
+
+STALL_RETRY_S = 0.1
+"""How often a commit that found the disk full is tried again."""
+
+SPACE_CHECK_S = 0.25
+"""How old the answer to "is the disk nearly full?" may be: asking costs a system call."""
+
+BACKGROUND_THREADS = 2
+"""One checkpoint being written and one snapshot being verified; more would only fight for the disk."""
+
+TIMER_SLACK_S = 0.001
+"""uvloop's timers count in milliseconds and may ring one early."""
+
+DISK_FULL = "This node's disk is full: writes are refused until there is room. Nothing was changed."
+DISK_LOW = "This node's disk is nearly full: writes are refused until there is room. Nothing was changed."
+
+
+class Durable(Protocol):
+    """What the turn needs of the node's storage."""
+
+    def commit(self) -> object:
+        """Make durable what the groups recorded. Raises ``DiskFull`` (try again) or ``FatalError``."""
+        ...
+
+    def low_on_space(self) -> bool: ...
+
+
+class Source(Protocol):
+    """Who brings a group's proposals and reads (the router)."""
+
+    def hand_over(self, replica: Replica[Any]) -> None:
+        """Propose and read what was collected since the last turn."""
+        ...
+
+    def refuse(self, error: DkvError) -> None:
+        """Fail what was collected and not handed over yet."""
+        ...
+
+    def next_timer(self, replica: Replica[Any]) -> float:
+        """When it wants a turn though nothing arrived: clock seconds, ``inf`` for never."""
+        ...
+
+
+class Phase(StrEnum):
+    """Where the turn stands."""
+
+    IDLE = "idle"
+    COMMITTING = "committing"
+    STALLED = "stalled"
+    ENDED = "ended"
+
+
+class Host:
+    """The groups of this node and their turn. Every method is called on the loop's thread."""
+
+    def __init__(
+        self,
+        *,
+        storage: Durable,
+        send: Callable[[NodeId, Sequence[tuple[GroupId, bytes]]], None],
+        clock: Clock,
+        metrics: Metrics,
+        die: Callable[[BaseException], NoReturn],
+        commit_in_thread: bool = False,
+    ) -> None:
+        """``die`` ends the process at once, with the diagnosis; it must not return."""
+        self._loop = asyncio.get_running_loop()
+        self._storage = storage
+        self._send = send
+        self._clock = clock
+        self._metrics = metrics
+        self._die = die
+        self._start_commit = self._commit_in_thread if commit_in_thread else self._commit_here
+        self._replicas: dict[GroupId, tuple[Replica[Any], Source]] = {}
+        self._inbox: list[Callable[[], None]] = []
+        self._inbox_bytes = 0
+        self._again = False
+        self._phase = Phase.IDLE
+        self._turn_handle: asyncio.Handle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = float("inf")
+        self._low = False
+        self._low_checked = float("-inf")
+        self._threads = ThreadPoolExecutor(BACKGROUND_THREADS, thread_name_prefix="dkv-background")
+        self._committer = ThreadPoolExecutor(1, thread_name_prefix="dkv-commit")
+        self.turns = 0
+        self.waiters = Waiters(clock, self._loop)
+        self.refused_frames: dict[str, int] = {}
+        """Reason → how many."""
+        self.after_turn: list[Callable[[], None]] = []
+        """Called at the end of each turn; must be cheap."""
+
+    # ---- what comes in, at any time
+
+    def add(self, replica: Replica[Any], source: Source) -> None:
+        """Take a group into the turn."""
+        assert replica.group not in self._replicas, f"group {replica.group} is already on this node"
+        self._replicas[replica.group] = (replica, source)
+        self.wake()
+
+    def deliver(self, sender: NodeId, group: GroupId, body: bytes) -> None:
+        """A frame from a peer. What cannot be taken is dropped and counted: to Raft it is a lost message."""
+        try:
+            message = decode(body)
+        except BadMessage as error:
+            self._refuse_frame("bad_message", f"from {sender}: {error}")
+            return
+        if group not in self._replicas:
+            self._refuse_frame("unknown_group", f"from {sender}: {group}")
+        elif self._inbox_bytes + len(body) > INBOX_BYTES_MAX:
+            self._refuse_frame("inbox_full", f"from {sender}: {self._inbox_bytes} bytes wait for a turn")
+        else:
+            self._inbox_bytes += len(body)
+            self._call(partial(self._replicas[group][0].receive, sender, message))
+
+    def _refuse_frame(self, reason: str, what: str) -> None:
+        if reason not in self.refused_frames:
+            log.warning("frame refused (%s) %s; further ones are only counted", reason, what)
+        self.refused_frames[reason] = self.refused_frames.get(reason, 0) + 1
+
+    def peer_up(self, node: NodeId) -> None:
+        """Our sending link to ``node`` is established."""
+        for replica, _ in self._replicas.values():
+            self._call(partial(replica.peer_up, node))
+
+    def peer_down(self, node: NodeId, *, reset: bool) -> None:
+        """Our sending link to ``node`` ended; ``reset``: its process closed it."""
+        for replica, _ in self._replicas.values():
+            self._call(partial(replica.peer_down, node, reset=reset))
+
+    def peer_lost(self, node: NodeId) -> None:
+        """The process of ``node`` closed the link by which it sent to us."""
+        for replica, _ in self._replicas.values():
+            self._call(partial(replica.peer_lost, node))
+
+    def background(self, work: Callable[[], T], done: Callable[[T | Exception], None]) -> None:
+        """Run ``work`` in a thread, then ``done`` with its result, or its exception, between two turns."""
+        future = self._threads.submit(work)
+        future.add_done_callback(partial(self._worked, done))
+
+    def _worked(self, done: Callable[[Any], None], future: Future[Any]) -> None:
+        # Runs in the worker's thread.
+        error = future.exception()
+        if isinstance(error, Exception) or error is None:
+            outcome = error if error is not None else future.result()
+            self._threadsafe(self._call, partial(done, outcome))
+        else:
+            self._threadsafe(self._broken, error)
+
+    def _threadsafe(self, function: Callable[..., None], *arguments: Any) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+    def _call(self, call: Callable[[], None]) -> None:
+        self._inbox.append(call)
+        self.wake()
+
+    # ---- what callers ask for
+
+    async def propose(self, group: GroupId, payload: bytes, deadline: float) -> Any:
+        """What ``StateMachine.apply`` returned for ``payload``."""
+        self.check_room()
+        return await self._ask("write", deadline, partial(self._replicas[group][0].propose, payload))
+
+    async def read_index(self, group: GroupId, deadline: float) -> int:
+        """The index of a linearizable read, once it is applied here."""
+        return int(await self._ask("read", deadline, self._replicas[group][0].read, appends=False))
+
+    async def wait_applied(self, group: GroupId, index: int, deadline: float) -> None:
+        """Read your writes."""
+        call = partial(self._replicas[group][0].wait_applied, index)
+        await self._ask(f"wait for index {index}", deadline, call, appends=False)
+
+    async def add_voter(self, group: GroupId, node: NodeId, deadline: float) -> None:
+        await self._ask("addition of a voter", deadline, partial(self._replicas[group][0].add_voter, node))
+
+    async def remove_voter(self, group: GroupId, node: NodeId, deadline: float) -> None:
+        await self._ask("removal of a voter", deadline, partial(self._replicas[group][0].remove_voter, node))
+
+    async def transfer(self, group: GroupId, target: NodeId | None, deadline: float) -> None:
+        """Completes when another leader is known."""
+        call = partial(self._replicas[group][0].transfer, target)
+        await self._ask("transfer of the leadership", deadline, call)
+
+    async def _ask(self, what: str, deadline: float, ask: Callable[[Ticket], None], *, appends: bool = True) -> Any:
+        waiter = Waiter(what, deadline, self._loop)
+
+        def hand_over() -> None:
+            if not waiter.done:
+                waiter.appended = appends
+                ask(waiter)
+
+        self._call(hand_over)
+        return await self.waiters.wait(waiter)
+
+    def check_room(self) -> None:
+        """Raises ``NoSpace`` while the disk is full or nearly so: nothing new may be appended."""
+        if self._phase is Phase.STALLED:
+            raise NoSpace(DISK_FULL)
+        now = self._clock.now()
+        if now - self._low_checked > SPACE_CHECK_S:
+            self._low, self._low_checked = self._storage.low_on_space(), now
+        if self._low:
+            raise NoSpace(DISK_LOW)
+
+    # ---- the turn
+
+    @property
+    def phase(self) -> Phase:
+        return self._phase
+
+    def wake(self) -> None:
+        """Let a turn follow soon."""
+        if self._phase is not Phase.IDLE:
+            self._again = True
+        elif self._turn_handle is None:
+            self._turn_handle = self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._turn_handle = None
+        if self._phase is not Phase.IDLE:
+            return
+        try:
+            self._gather()
+            self._start_commit()
+        except Exception as error:
+            self._broken(error)
+
+    def _gather(self) -> None:
+        inbox, self._inbox, self._inbox_bytes = self._inbox, [], 0
+        for call in inbox:
+            call()
+        for replica, source in self._replicas.values():
+            source.hand_over(replica)
+            replica.tick()
+
+    def _commit_here(self) -> None:
+        started = self._clock.now()
+        try:
+            wrote = self._storage.commit() is not None
+        except DiskFull as error:
+            self._stall(error)
+        else:
+            self._finish(self._clock.now() - started if wrote else None)
+
+    def _commit_in_thread(self) -> None:
+        self._phase = Phase.COMMITTING
+        started = self._clock.now()
+        future = self._committer.submit(self._storage.commit)
+        future.add_done_callback(lambda done: self._threadsafe(self._committed, done, started))
+
+    def _committed(self, done: Future[object], started: float) -> None:
+        if self._phase is Phase.ENDED:
+            return
+        try:
+            wrote = done.result() is not None
+            self._finish(self._clock.now() - started if wrote else None)
+        except DiskFull as error:
+            self._stall(error)
+        except Exception as error:
+            self._broken(error)
+
+    def _finish(self, commit_s: float | None) -> None:
+        # The commit has returned: from here on, and only from here on, others may learn of it.
+        if self._phase is Phase.STALLED:
+            log.warning("there is room on the disk again: this node goes on")
+        self._phase = Phase.IDLE
+        self.turns += 1
+        if commit_s is not None:
+            self._metrics.fsync_duration.observe(commit_s)
+        self._send_all()
+        for replica, _ in self._replicas.values():
+            replica.settle()
+        for follow in self.after_turn:
+            follow()
+        if self._again or any(replica.more_to_do() for replica, _ in self._replicas.values()):
+            self._again = False
+            self.wake()
+        elif self._turn_handle is None:
+            self._arm(self._next_timer())
+
+    def _send_all(self) -> None:
+        # One write per peer and turn: a system call costs more than all the rest of a small message.
+        frames: dict[NodeId, list[tuple[GroupId, bytes]]] = {}
+        for replica, _ in self._replicas.values():
+            for node, message in replica.take_messages():
+                frames.setdefault(node, []).append((replica.group, encode(message)))
+        for node, batch in frames.items():
+            self._send(node, batch)
+
+    # ---- a full disk, a broken node
+
+    def _stall(self, error: DiskFull) -> None:
+        if self._phase is not Phase.STALLED:
+            log.error("the disk is full: this node neither sends nor answers until there is room (%s)", error)
+        self._phase = Phase.STALLED
+        for _, source in self._replicas.values():
+            source.refuse(NoSpace(DISK_FULL))
+        self._loop.call_later(STALL_RETRY_S, self._retry)
+
+    def _retry(self) -> None:
+        if self._phase is not Phase.STALLED:
+            return
+        try:
+            self._start_commit()
+        except Exception as error:
+            self._broken(error)
+
+    def _broken(self, error: BaseException) -> None:
+        self._phase = Phase.ENDED
+        self._die(error)
+
+    # ---- timers
+
+    def _next_timer(self) -> float:
+        due = float("inf")
+        for replica, source in self._replicas.values():
+            due = min(due, replica.next_timer(), source.next_timer(replica))
+        return due
+
+    def _arm(self, due: float) -> None:
+        # A timer that rings too early costs less than one that is set anew after every turn.
+        if due >= self._timer_due:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_due = due
+        self._timer = self._loop.call_later(max(0.0, due - self._clock.now()), self._ring)
+
+    def _ring(self) -> None:
+        now = self._clock.now()
+        self._metrics.eventloop_lag.observe(max(0.0, now - self._timer_due))
+        self._timer, self._timer_due = None, float("inf")
+        due = self._next_timer()
+        if due > now + TIMER_SLACK_S:
+            self._arm(due)
+        else:
+            self.wake()
+
+    # ---- the end
+
+    async def stop(self) -> None:
+        """No turn follows. Whoever still waits is told; a commit that is under way is waited for."""
+        self._phase = Phase.ENDED
+        for handle in (self._turn_handle, self._timer):
+            if handle is not None:
+                handle.cancel()
+        stopping = ShuttingDown("This node is stopping; another one serves.")
+        for _, source in self._replicas.values():
+            source.refuse(stopping)
+        self.waiters.fail_all(stopping)
+        for threads in (self._committer, self._threads):
+            await asyncio.to_thread(threads.shutdown)

@@ -1,0 +1,96 @@
+"""What one turn sends, held until the turn is durable; appends to one peer become few and large messages."""
+
+from __future__ import annotations
+
+from dkv.raft.contracts import NodeId
+from dkv.raft.messages import AppendEntries, Message, SnapshotNotice
+from dkv.raft.options import Options
+from dkv.raft.outflow import Outflow, merged
+
+
+class Outbox:
+    """Messages in order, and per peer what is under way."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._messages: list[tuple[NodeId, Message]] = []
+        self._last_append: dict[NodeId, int] = {}
+        self._flows: dict[NodeId, Outflow] = {}
+
+    def put(self, node: NodeId, message: Message) -> None:
+        """Anything but an append; it keeps its place behind the appends before it."""
+        self._last_append.pop(node, None)
+        self._messages.append((node, message))
+
+    def append(self, node: NodeId, message: AppendEntries | SnapshotNotice, now: float) -> bool:
+        """Queue what of ``message`` is not under way yet; True: the peer's window is full, the sender should pause."""
+        position = self._last_append.get(node)
+        previous = self._messages[position][1] if position is not None else None
+        if isinstance(previous, SnapshotNotice):
+            return False  # one notice a turn, and nothing behind it: the peer cannot use it
+        if isinstance(message, SnapshotNotice):
+            self._place(node, message)
+            return False
+        flow = self._flow(node)
+        message = flow.admit(message)
+        whole = (
+            merged(previous, message, self._options.append_bytes)
+            if isinstance(previous, AppendEntries)
+            else None
+        )
+        if whole is not None:
+            assert position is not None, "merged with the message there"
+            self._messages[position] = (node, whole)
+        else:
+            self._place(node, message)
+        if flow.is_full and flow.paused_until is None:
+            flow.paused_until = now + self._options.heartbeat_s
+            return True
+        return False
+
+    def replied(self, node: NodeId, *, lost: bool) -> bool:
+        """``node`` answered an append (``lost``: it lacks what was sent); True: it was paused and may go on."""
+        flow = self._flow(node)
+        flow.acknowledged()
+        if lost:
+            flow.forget()
+        paused, flow.paused_until = flow.paused_until is not None, None
+        return paused
+
+    def take_resumed(self, now: float) -> list[NodeId]:
+        """Peers whose pause is over without an answer: replies may have been lost."""
+        resumed = [
+            node
+            for node, flow in self._flows.items()
+            if flow.paused_until is not None and flow.paused_until <= now
+        ]
+        for node in resumed:
+            self._flows[node].paused_until = None
+        return resumed
+
+    def take(self) -> list[tuple[NodeId, Message]]:
+        """All of it, in order."""
+        messages, self._messages, self._last_append = self._messages, [], {}
+        return messages
+
+    def link_up(self, node: NodeId) -> None:
+        """A new link carries nothing."""
+        self._flows[node] = Outflow(self._options.window_bytes)
+
+    def link_down(self, node: NodeId) -> None:
+        """Messages to ``node`` have nowhere to go."""
+        self._flows.pop(node, None)
+        self._messages = [(other, message) for other, message in self._messages if other != node]
+        self._last_append = {}
+
+    def forget_sent(self) -> None:
+        """A new leadership: nothing of it is under way."""
+        for flow in self._flows.values():
+            flow.forget()
+
+    def _place(self, node: NodeId, message: Message) -> None:
+        self._last_append[node] = len(self._messages)
+        self._messages.append((node, message))
+
+    def _flow(self, node: NodeId) -> Outflow:
+        return self._flows.setdefault(node, Outflow(self._options.window_bytes))

@@ -1,0 +1,67 @@
+"""Ports for nodes: REST from 30000, Raft from 50000, the node's number added (CONTRACT §2).
+
+If any port of a block is taken, the whole block moves by 100, so that one cluster's numbers stay alike. A chosen port
+is *reserved* by a bound socket that never listens: 50000 lies in the range from which the kernel takes the source ports
+of outgoing connections, and without the reservation a stopped node could find its port gone when it comes back. The
+node itself can still listen there, because both sockets set SO_REUSEADDR and only one of them listens (Linux).
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterable
+
+from harness.errors import Refused
+
+HOST = "127.0.0.1"
+REST_BASE = 30_000
+RAFT_BASE = 50_000
+OFFSET_STEP = 100
+"""Room for nodes n1..n99 in a block."""
+OFFSETS_MAX = 99
+"""Blocks tried before giving up: up to 39,999 and 59,999, short of the next base and of the end of the range."""
+
+
+def rest_port(number: int, offset: int) -> int:
+    """The REST port of node ``number`` (from 1) in the block that begins at ``offset``."""
+    return REST_BASE + offset + number
+
+
+def raft_port(number: int, offset: int) -> int:
+    """The Raft port of node ``number`` (from 1) in the block that begins at ``offset``."""
+    return RAFT_BASE + offset + number
+
+
+def choose_offset(numbers: Iterable[int], is_free: Callable[[int], bool], first_offset: int = 0) -> int:
+    """The first block from ``first_offset`` on in which every port of the nodes ``numbers`` is free."""
+    wanted = list(numbers)
+    for block in range(OFFSETS_MAX):
+        offset = first_offset + block * OFFSET_STEP
+        if all(is_free(port(number, offset)) for number in wanted for port in (rest_port, raft_port)):
+            return offset
+    raise Refused(f"no block of free ports was found from {REST_BASE} and {RAFT_BASE} on")
+
+
+def is_free(port: int) -> bool:
+    """Whether one could listen on this port of the loopback address now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+            probe.listen(1)
+        except OSError:
+            return False
+    return True
+
+
+def reserve(address: str) -> socket.socket | None:
+    """Keep ``host:port`` from being taken as a source port while the socket lives; None if somebody listens there."""
+    host, _, port = address.rpartition(":")
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        holder.bind((host, int(port)))
+    except OSError:
+        holder.close()
+        return None
+    return holder

@@ -1,0 +1,130 @@
+"""What people see: tables and sentences on a terminal, or JSON lines for programs. rich is imported when first needed:
+while a cluster starts, its nodes need the processor more."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from harness.cluster import Say
+from harness.errors import HarnessError
+from harness.survey import Health, Member, State, Survey, document, headline, health
+
+_STATE_STYLE: dict[State, str | None] = {
+    State.RUNNING: None,
+    State.PAUSED: "yellow",
+    State.STOPPED: "dim",
+    State.KILLED: "red",
+    State.DEAD: "bold red",
+}
+_HEALTH_STYLE = {
+    Health.HEALTHY: "bold green",
+    Health.DEGRADED: "bold yellow",
+    Health.NO_LEADER: "bold red",
+    Health.NO_QUORUM: "bold red",
+    Health.DOWN: "bold red",
+}
+WIDE = 120
+"""Columns of a terminal that has room for all of ours."""
+NONE = "–"
+_COLUMNS = ("name", "state", "role", "term", "commit", "applied", "lag", "pid", "memory", "cpu", "url")
+_NARROW = ("name", "state", "role", "term", "applied", "lag", "pid", "url")
+_NUMBERS = frozenset({"term", "commit", "applied", "lag", "pid", "memory", "cpu"})
+
+
+class View:
+    """One command's output. ``as_json``: a JSON document a line on stdout and nothing else there."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+
+    def done(self, told: Sequence[str], survey: Survey | None = None, **fields: Any) -> None:
+        """What happened, and how the cluster stands now."""
+        if self.as_json:
+            state = document(survey) if survey is not None else {}
+            self.line({"ok": True, "done": list(told), **fields, **state})
+            return
+        for sentence in told:
+            self.say(sentence)
+        if survey is not None:
+            self.survey(survey)
+
+    def survey(self, survey: Survey) -> None:
+        """The headline and a row a node."""
+        if self.as_json:
+            self.line(document(survey))
+            return
+        from rich.console import Console
+        from rich.text import Text
+
+        console = Console(highlight=False)
+        if not console.is_terminal:
+            console.width = WIDE  # a file or a pipe has no edge at which a cell would have to be cut
+        console.print(Text(headline(survey), style=_HEALTH_STYLE[health(survey)]))
+        console.print(_table(survey, _COLUMNS if console.width >= WIDE else _NARROW))
+
+    def failed(self, error: HarnessError) -> None:
+        """Why not, on stderr; with ``-o json`` on stdout as well-formed JSON."""
+        if self.as_json:
+            self.line({"ok": False, "error": str(error), "exit_code": error.exit_code})
+        else:
+            print(f"dkv-harness: {error}", file=sys.stderr)
+
+    def say(self, sentence: str) -> None:
+        """One sentence for a person; an event for a program."""
+        if self.as_json:
+            self.line({"event": sentence})
+        else:
+            print(sentence, flush=True)
+
+    def line(self, value: dict[str, Any]) -> None:
+        """One JSON document."""
+        print(json.dumps(value), flush=True)
+
+    @contextmanager
+    def progress(self) -> Iterator[Say]:
+        """While inside: a spinner with the latest word of what is waited for; silent unless stderr is a terminal."""
+        if self.as_json or not sys.stderr.isatty():
+            yield lambda _: None
+            return
+        from rich.console import Console
+
+        with Console(stderr=True).status("starting") as spinner:
+            yield spinner.update
+
+
+def _table(survey: Survey, columns: Sequence[str]) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), show_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column in _NUMBERS else "left", no_wrap=True)
+    for member in survey.members:
+        cells = _cells(survey, member)
+        table.add_row(*(cells[column] for column in columns), style=_STATE_STYLE[member.state])
+    return table
+
+
+def _cells(survey: Survey, member: Member) -> dict[str, str]:
+    word, state = member.word, member.state
+    return {
+        "name": member.name,
+        "state": f"{state} ({member.exit_code})" if state is State.DEAD else str(state),
+        "role": word.role if word else "no answer" if state is State.RUNNING else NONE,
+        "term": _shown(word and word.term),
+        "commit": _shown(word and word.commit),
+        "applied": _shown(word and word.applied),
+        "lag": _shown(survey.lag(member)),
+        "pid": _shown(member.pid),
+        "memory": _shown(member.memory_bytes, " MiB", 2**20),
+        "cpu": _shown(member.cpu_percent, " %"),
+        "url": f"http://{member.rest}",
+    }
+
+
+def _shown(number: float | None, unit: str = "", scale: int = 1) -> str:
+    return NONE if number is None else f"{number / scale:.0f}{unit}"

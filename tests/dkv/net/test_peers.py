@@ -1,0 +1,405 @@
+"""Links between nodes on real loopback sockets."""
+
+import asyncio
+import pickle
+import random
+import socket
+import ssl
+import struct
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from dkv.clock import MonotonicClock
+from dkv.errors import StartupError
+from dkv.net.door import bind
+from dkv.net.frames import encode
+from dkv.net.options import Options
+from dkv.net.peers import Peers
+from dkv.net.sender import split_address
+
+N1, N2, N3 = "n1.00000001", "n2.00000002", "n3.00000003"
+
+
+def numbered(count, start=0):
+    return [(1, b"%d" % number) for number in range(start, start + count)]
+
+
+@pytest.mark.asyncio
+async def test_three_nodes_exchange_ordered_frames(net) -> None:
+    nodes = [await net.node(me) for me in (N1, N2, N3)]
+    net.introduce(*nodes)
+    await net.all_up(*nodes)
+    for start in range(0, 300, 3):
+        for one in nodes:
+            for other in nodes:
+                if other is not one:
+                    one.peers.send(other.me, numbered(3, start))
+    await net.until(lambda: all(len(node.frames) == 600 for node in nodes))
+    expected = [body for _, body in numbered(300)]
+    assert all(one.bodies_from(other.me) == expected for one in nodes for other in nodes if one is not other)
+    assert all(node.events.count(("up", other.me)) == 1 for node in nodes for other in nodes if node is not other)
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_both_loops_carry_large_and_small_frames_and_close_cleanly(run) -> None:
+    bodies = [b"", b"x" * 6000, b"y" * 4_000_000, b"z"]
+
+    async def scenario() -> list[bytes]:
+        got, all_came, up = [], asyncio.Event(), asyncio.Event()
+
+        def on_frame(node: str, group: int, body: bytes) -> None:
+            got.append(body)
+            if len(got) == len(bodies):
+                all_came.set()
+
+        def peers(me: str) -> Peers:
+            return Peers(
+                me, "c1", None,
+                on_frame=on_frame, on_up=lambda _: up.set(), on_down=lambda _, *, reset: None,
+                on_inbound_lost=lambda _: None, clock=MonotonicClock(), rng=random.Random(0),
+            )  # fmt: skip
+
+        one, other = peers(N1), peers(N2)
+        await one.start()
+        await other.start()
+        one.set_addresses({N2: other.address})
+        async with asyncio.timeout(30):
+            await up.wait()
+            one.send(N2, [(7, body) for body in bodies])
+            await all_came.wait()
+        await one.close()
+        await other.close()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        return got
+
+    assert run(scenario()) == bodies
+
+
+@pytest.mark.asyncio
+async def test_queued_frames_leave_when_a_node_closes(net) -> None:
+    one, other = await net.node(N1), await net.node(N2)
+    net.introduce(one, other)
+    await net.all_up(one, other)
+    one.peers.send(N2, [(1, bytes(1_000_000))] * 8)
+    await one.peers.close()
+    await net.until(lambda: len(other.frames) == 8)
+    assert ("inbound lost", N1) in other.events
+
+
+@pytest.mark.asyncio
+async def test_a_restarted_node_is_found_again(net) -> None:
+    one, other = await net.node(N1), await net.node(N2)
+    net.introduce(one, other)
+    await net.all_up(one, other)
+    await other.peers.close()
+    await net.until(lambda: {("down", N2, True), ("inbound lost", N2)} <= {*one.events})
+    again = await net.node(N2, bind_port=other.host_port[1])
+    again.peers.set_addresses({N1: one.peers.address})
+    await net.all_up(one, again)
+    one.peers.send(N2, numbered(3))
+    await net.until(lambda: len(again.frames) == 3)
+    assert [event[0] for event in one.events if event[0] != "inbound lost"] == ["up", "down", "up"]
+    assert other.events == [("up", N1)], "a closed node is not called back"
+
+
+@pytest.mark.asyncio
+async def test_a_reset_connection_is_told_as_such(net) -> None:
+    one, other = await net.node(N1), await net.node(N2)
+    net.introduce(one, other)
+    await net.all_up(one, other)
+    await net.until(lambda: N1 in other.peers._door.inbound)
+    link = other.peers._door.inbound[N1]
+    linger_not = struct.pack("ii", 1, 0)
+    link._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_not)
+    link.abort("test")
+    await net.until(lambda: one.events == [("up", N2), ("down", N2, True), ("up", N2)])
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("other_cluster", "other_secret", "told"),
+    [("c2", b"secret", "WRONG_CLUSTER"), ("c1", b"else", "secrets differ"), ("c1", None, "secrets differ")],
+)
+async def test_another_cluster_stays_outside_and_both_know_why(net, other_cluster, other_secret, told) -> None:
+    one, other = await net.node(N1), await net.node(N2, other_cluster, other_secret)
+    one.peers.set_addresses({N2: other.peers.address})
+    await net.until(lambda: other.peers.refused_connections)
+    await net.until(lambda: one.peers.status()[N2].last_error)
+    assert told in one.peers.status()[N2].last_error
+    assert one.peers.status()[N2].state != "up"
+    assert one.events == other.events == []
+
+
+@pytest.mark.asyncio
+async def test_a_node_at_somebody_elses_address_is_not_mistaken(net) -> None:
+    one, other = await net.node(N1), await net.node(N2)
+    one.peers.set_addresses({N1: one.peers.address, N3: other.peers.address, "n4": one.peers.address})
+    await net.until(lambda: one.peers.status()[N3].last_error and one.peers.status()["n4"].last_error)
+    assert one.peers.status()[N3].last_error == "another node answers at this address"
+    assert one.peers.status()["n4"].last_error == "refused by the other side: ITSELF"
+    assert N1 not in one.peers.status()
+    assert one.events == other.events == []
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "garbage",
+    [b"GET / HTTP/1.1\r\n\r\n", pickle.dumps({"term": 10**9}), b"\0" * 24_000_000, random.Random(1).randbytes(2000)],
+    ids=["http", "pickle", "24 MB of zeros", "noise"],
+)
+async def test_strangers_get_nothing_and_hold_up_nobody(net, caller, garbage) -> None:
+    one, other = await net.node(N1), await net.node(N2)
+    net.introduce(one, other)
+    await net.all_up(one, other)
+    stranger = await caller.connect(other)
+    stranger.writer.write(garbage)
+    one.peers.send(N2, numbered(100))
+    assert await stranger.read_to_end() == b""
+    await net.until(lambda: other.peers.refused_connections == 1 and len(other.frames) == 100)
+    await stranger.close()
+    assert one.events == [("up", N2)]
+    assert other.events == [("up", N1)]
+
+
+@pytest.mark.asyncio
+async def test_a_member_that_sends_garbage_loses_its_link_only(net, caller) -> None:
+    one, other = await net.node(N1), await net.node(N2)
+    net.introduce(one, other)
+    await net.all_up(one, other)
+    member = await caller.connect(other)
+    await member.shake_hands(N3, other)
+    member.writer.write(encode([(1, b"fine")]) + b"\0" * 1000)
+    assert await member.read_to_end() == b""
+    await member.close()
+    one.peers.send(N2, numbered(1))
+    await net.until(lambda: other.bodies_from(N1) == [b"0"])
+    assert N3 not in other.peers.status()
+
+
+@pytest.mark.asyncio
+async def test_a_silent_stranger_is_turned_out(net, caller) -> None:
+    node = await net.node(N1, options=Options(handshake_deadline_s=0.05))
+    stranger = await caller.connect(node)
+    stranger.writer.write(b"\xd6dkv")
+    assert await stranger.read_to_end() == b""
+    await stranger.close()
+    await net.until(lambda: node.peers.refused_connections == 1)
+
+
+@pytest.mark.asyncio
+async def test_strangers_cannot_lock_members_out(net, caller) -> None:
+    node = await net.node(N1, options=Options(pending_max=4, handshake_deadline_s=3600))
+    strangers = [await caller.connect(node) for _ in range(4)]
+    member = await caller.connect(node)
+    await member.shake_hands(N2, node)
+    member.writer.write(encode(numbered(1)))
+    await net.until(lambda: node.bodies_from(N2) == [b"0"])
+    assert await strangers[0].read_to_end() == b""
+    assert len(node.peers._door._unproven) <= 4
+    for connection in [*strangers, member]:
+        await connection.close()
+
+
+@pytest.mark.asyncio
+async def test_the_number_of_members_is_bounded(net, caller) -> None:
+    node = await net.node(N1, options=Options(inbound_max=1))
+    first, second = await caller.connect(node), await caller.connect(node)
+    await first.shake_hands(N2, node)
+    with pytest.raises(ConnectionError):
+        await second.shake_hands(N3, node)
+    await net.until(lambda: node.peers.refused_connections == 1)
+    assert list(node.peers.status()) == [N2]
+    for connection in (first, second):
+        await connection.close()
+
+
+@pytest.mark.asyncio
+async def test_the_newest_connection_of_an_identity_wins(net, caller) -> None:
+    node = await net.node(N1)
+    old, new = await caller.connect(node), await caller.connect(node)
+    await old.shake_hands(N2, node)
+    await new.shake_hands(N2, node)
+    assert await old.read_to_end() == b""
+    new.writer.write(encode(numbered(1)))
+    await net.until(lambda: node.bodies_from(N2) == [b"0"])
+    assert node.events == [], "the peer did not die"
+    await new.close()
+    await net.until(lambda: node.events == [("inbound lost", N2)])
+    await old.close()
+
+
+@pytest.mark.asyncio
+async def test_an_overflowing_queue_breaks_the_link_and_it_comes_back(net) -> None:
+    one = await net.node(N1, options=Options(send_queue_bytes_max=1_000_000))
+    other = await net.node(N2)
+    one.peers.set_addresses({N2: other.peers.address})
+    await net.until(lambda: one.events and N1 in other.peers._door.inbound)
+    other.peers._door.inbound[N1]._transport.pause_reading()
+    for number in range(200):
+        one.peers.send(N2, [(1, b"%d " % number + bytes(250_000))])
+    assert one.events == [("up", N2)], "no call-back from within send"
+    assert one.peers.status()[N2].queued_bytes <= 1_000_000
+    dropped = one.peers.status()[N2].frames_dropped
+    assert dropped > 0
+    await net.until(lambda: one.events == [("up", N2), ("down", N2, False), ("up", N2)])
+    one.peers.send(N2, numbered(1))
+    await net.until(lambda: other.bodies_from(N1)[-1:] == [b"0"])
+    before = [int(body.split()[0]) for body in other.bodies_from(N1)[:-1]]
+    assert before == list(range(len(before))), "what a link carried is a prefix of what was sent"
+
+
+@pytest.mark.asyncio
+async def test_a_link_on_which_nobody_listens_is_redialled(net) -> None:
+    options = Options(ping_interval_s=0.02, silent_pings_max=3)
+    one, other = await net.node(N1, options=options), await net.node(N2)
+    one.peers.set_addresses({N2: other.peers.address})
+    await net.until(lambda: N1 in other.peers._door.inbound)
+    other.peers._door.inbound[N1]._transport.pause_reading()
+    await net.until(lambda: one.events[:3] == [("up", N2), ("down", N2, False), ("up", N2)])
+
+
+@pytest.mark.asyncio
+async def test_status_tells_the_traffic_and_the_distance(net) -> None:
+    one = await net.node(N1, options=Options(ping_interval_s=0.01))
+    other = await net.node(N2)
+    net.introduce(one, other)
+    await net.all_up(one, other)
+    count = 0
+    while one.peers.status()[N2].rtt_s is None:
+        count += 1
+        one.peers.send(N2, numbered(1))
+        await net.until(lambda expected=count: len(other.frames) == expected)
+    status, seen = one.peers.status()[N2], other.peers.status()[N1]
+    assert (status.state, status.address, status.last_error) == ("up", other.peers.address, None)
+    assert (status.frames_out, seen.frames_in, seen.inbound) == (count, count, True)
+    assert status.connected_since is not None
+    assert 0 < seen.bytes_in <= status.bytes_out
+    assert 0 < status.rtt_s < 30
+
+
+@pytest.mark.asyncio
+async def test_a_node_that_moved_is_followed(net) -> None:
+    one, old, new = await net.node(N1), await net.node(N2), await net.node(N2)
+    one.peers.set_addresses({N2: old.peers.address})
+    await net.until(lambda: one.events == [("up", N2)])
+    one.peers.set_addresses({N2: new.peers.address})
+    assert one.events == [("up", N2)], "no call-back from within set_addresses"
+    await net.until(lambda: one.events == [("up", N2), ("down", N2, False), ("up", N2)])
+    one.peers.send(N2, numbered(1))
+    await net.until(lambda: new.frames)
+    assert old.frames == []
+
+
+@pytest.mark.asyncio
+async def test_links_to_a_node_that_left_are_closed_and_it_may_come_back(net) -> None:
+    one, other = await net.node(N1), await net.node(N2)
+    net.introduce(one, other)
+    await net.all_up(one, other)
+    await net.until(lambda: N2 in one.peers._door.inbound)
+    one.peers.set_addresses({})
+    one.peers.set_addresses({N2: other.peers.address})
+    await net.until(lambda: one.events[:3] == [("up", N2), ("down", N2, False), ("up", N2)])
+    one.peers.set_addresses({})
+    await net.until(lambda: one.events[3:] == [("down", N2, False)])
+    one.peers.send(N2, numbered(1))
+    assert other.frames == []
+
+
+@pytest.mark.asyncio
+async def test_a_peer_that_connects_is_dialled_at_once(net) -> None:
+    hours = Options(backoff_min_s=3600, backoff_max_s=3600)
+    listener = bind("127.0.0.1", 0)
+    one = await net.node(N1, options=hours)
+    one.peers.set_addresses({N2: f"127.0.0.1:{listener.getsockname()[1]}"})
+    await net.until(lambda: one.peers.status()[N2].last_error)
+    again = await net.node(N2, listener=listener)
+    again.peers.set_addresses({N1: one.peers.address})
+    await net.all_up(one, again)
+    assert one.events == [("up", N2)]
+
+
+@pytest.mark.asyncio
+async def test_an_address_that_is_none_is_reported_and_harms_nobody(net) -> None:
+    one, other = await net.node(N1), await net.node(N2)
+    one.peers.set_addresses({N2: other.peers.address, N3: "nonsense"})
+    await net.until(lambda: one.events == [("up", N2)] and one.peers.status()[N3].last_error)
+    assert one.peers.status()[N3].last_error == "not an address of the form host:port: 'nonsense'"
+    one.peers.send(N3, numbered(2))
+    one.peers.send("n9", numbered(2))
+    assert one.peers.status()[N3].frames_dropped == 2
+
+
+@pytest.mark.asyncio
+async def test_tls_underneath(net) -> None:
+    pem = Path(__file__).with_name("loopback.pem")
+    accepting = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    accepting.load_cert_chain(pem)
+    dialling = ssl.create_default_context(cafile=pem)
+    one, other = await net.node(N1, tls=(dialling, accepting)), await net.node(N2, tls=(dialling, accepting))
+    plain = await net.node(N3)
+    net.introduce(one, other, plain)
+    await net.all_up(one, other)
+    one.peers.send(N2, [(1, bytes(3_000_000)), (1, b"end")])
+    await net.until(lambda: other.bodies_from(N1)[-1:] == [b"end"])
+    await net.until(lambda: plain.peers.refused_connections)
+    assert not plain.events
+    await other.peers.close()
+    await net.until(lambda: {("down", N2, True), ("inbound lost", N2)} <= {*one.events})
+
+
+@pytest.mark.asyncio
+async def test_closing_in_the_middle_of_everything(net) -> None:
+    """A dial that is refused, one that nobody answers, one that is up; closing twice; closing what never started."""
+    silent = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+    refusing = bind("127.0.0.1", 0)
+    one, other = await net.node(N1), await net.node(N2)
+    addresses = [sock.getsockname()[1] for sock in (silent.sockets[0], refusing)]
+    one.peers.set_addresses(
+        {"a": f"127.0.0.1:{addresses[0]}", "b": f"127.0.0.1:{addresses[1]}", N2: other.peers.address}
+    )
+    await net.until(lambda: one.events == [("up", N2)])
+    await one.peers.close()
+    await one.peers.close()
+    one.peers.set_addresses({N3: other.peers.address})
+    one.peers.send(N2, numbered(1))
+    assert one.peers._tasks == {}
+    assert one.events == [("up", N2)]
+    silent.close()
+    await silent.wait_closed()
+    refusing.close()
+
+
+@pytest.mark.asyncio
+async def test_an_address_that_is_taken_is_a_clear_error(net) -> None:
+    node = await net.node(N1)
+    with pytest.raises(StartupError, match="cannot listen on"):
+        bind(*node.host_port)
+    with pytest.raises(StartupError, match="cannot use"):
+        bind("127.0.0.1", 99999)
+
+
+@pytest.mark.asyncio
+async def test_a_listener_bound_beforehand_is_used(net) -> None:
+    listener = bind("127.0.0.1", 0)
+    port = listener.getsockname()[1]
+    other = await net.node(N2)
+    one = await net.node(N1, listener=listener)
+    assert one.peers.address == f"127.0.0.1:{port}"
+    net.introduce(one, other)
+    await net.all_up(one, other)
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [("127.0.0.1:5", ("127.0.0.1", 5)), ("[::1]:65535", ("::1", 65535)), ("a.b-c:80", ("a.b-c", 80))],
+)
+def test_addresses(address, expected) -> None:
+    assert split_address(address) == expected
+
+
+@pytest.mark.parametrize("address", ["", "host", "host:", ":5", "host:0", "host:65536", "host:-1", "host:１"])
+def test_what_is_no_address(address) -> None:
+    with pytest.raises(ValueError, match="host:port"):
+        split_address(address)

@@ -1,0 +1,111 @@
+"""Settings: precedence, parsing, and the sentences of refusal."""
+
+from pathlib import Path
+
+import pytest
+
+from dkv.addresses import Address, parse_address
+from dkv.config import Config, load
+from dkv.errors import StartupError
+
+LEAST = {"id": "n1", "data_dir": "/d"}
+
+
+def test_least_configuration_has_defaults() -> None:
+    config = load(LEAST, {})
+    assert config == Config(id="n1", data_dir=Path("/d"))
+    assert str(config.rest) == "127.0.0.1:30000"
+
+
+def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path) -> None:
+    file = tmp_path / "dkv.toml"
+    file.write_text('id = "file"\nrest = "127.0.0.1:1"\nraft = "127.0.0.1:2"\non-follower = "forward"\n')
+    environ = {"DKV_CONFIG": str(file), "DKV_ID": "env", "DKV_REST": "127.0.0.1:3", "DKV_DATA_DIR": "/e"}
+    config = load({"id": "flag", "rest": None, "join": ()}, environ)
+    assert (config.id, config.rest.port, config.raft.port) == ("flag", 3, 2)
+    assert (config.on_follower, config.data_dir, config.log_level) == ("forward", Path("/e"), "info")
+
+
+def test_raft_options_come_from_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "dkv.toml"
+    file.write_text("[raft_options]\nheartbeat_s = 0.05\n")
+    assert load({**LEAST, "config": str(file)}, {}).raft_options.heartbeat_s == 0.05
+
+
+@pytest.mark.parametrize(
+    "value",
+    [["127.0.0.1:1", "127.0.0.1:2"], ("127.0.0.1:1,127.0.0.1:2",), "127.0.0.1:1, 127.0.0.1:2,"],
+)
+def test_join_may_be_repeated_or_separated_by_commas(value: object) -> None:
+    assert load({**LEAST, "join": value}, {}).join == (Address("127.0.0.1", 1), Address("127.0.0.1", 2))
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:0", Address("127.0.0.1", 0)),
+        ("localhost:80", Address("localhost", 80)),
+        ("[::1]:80", Address("::1", 80)),
+    ],
+)
+def test_addresses_parse_and_print(text: str, address: Address) -> None:
+    assert parse_address(text) == address
+    assert str(address) == text
+
+
+@pytest.mark.parametrize("text", ["", "host", ":80", "host:", "host:http", "host:70000", "host:-1", "host:²", "::1:80"])
+def test_bad_addresses_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="HOST:PORT"):
+        parse_address(text)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"id": None}, "--id is needed"),
+        ({"data_dir": None}, "--data-dir is needed"),
+        ({"id": "n 1"}, "a node's name"),
+        ({"id": "n" * 65}, "a node's name"),
+        ({"id": "n.1"}, "a node's name"),
+        ({"rest": "0.0.0.0:1"}, "must name one host"),
+        ({"rest": "127.0.0.1:7", "raft": "127.0.0.1:7"}, "two ports"),
+        ({"join": ["127.0.0.1:0"]}, "--join"),
+        ({"rest": "30001"}, "--rest '30001': expected HOST:PORT"),
+        ({"on_follower": "proxy"}, "redirect, forward"),
+        ({"log_level": "loud"}, "debug, info"),
+        ({"secret_file": "/nowhere/secret"}, "No such file"),
+        ({"config": "/nowhere/dkv.toml"}, "No such file"),
+    ],
+)
+def test_refusals_say_what_to_write(settings: dict[str, object], sentence: str) -> None:
+    with pytest.raises(StartupError, match=sentence):
+        load({**LEAST, **settings}, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("id = ", "is not TOML"),
+        ('port = "1"', "unknown setting 'port'; known: data_dir"),
+        ("[raft_options]\nheartbeat_s = 9.0", "configuration file"),
+        ("[raft_options]\nspeed = 9.0", "speed"),
+    ],
+)
+def test_bad_files_are_refused(tmp_path: Path, text: str, sentence: str) -> None:
+    (tmp_path / "dkv.toml").write_text(text)
+    with pytest.raises(StartupError, match=sentence):
+        load({**LEAST, "config": str(tmp_path / "dkv.toml")}, {})
+
+
+def test_the_secret_is_read_and_never_shown(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("correct horse battery staple\n")
+    config = load({**LEAST, "secret_file": str(tmp_path / "secret")}, {})
+    assert config.secret == b"correct horse battery staple"
+    assert config.effective()["secret"] == "***"
+    assert "horse" not in repr(config) + repr(config.effective())
+
+
+def test_a_short_secret_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("123\n")
+    with pytest.raises(StartupError, match="at least 16 bytes"):
+        load({**LEAST, "secret_file": str(tmp_path / "secret")}, {})

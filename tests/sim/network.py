@@ -1,0 +1,109 @@
+"""Links between simulated nodes: one for each direction, ordered like TCP, or (``chaos``) like nothing at all.
+
+A link can be up, stalled (bytes wait), or down. A new link carries nothing of the old one. In ``chaos`` messages are also
+lost, doubled, overtaken, and old ones come again, even from an earlier link or term: the guard must bear that too.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dkv.raft.contracts import NodeId
+from dkv.raft.messages import Message, encode
+from tests.sim.clock import VirtualClock
+
+Link = tuple[NodeId, NodeId]
+OLD_MESSAGES_MAX = 400
+
+
+@dataclass(slots=True)
+class _State:
+    epoch: int = 0
+    up: bool = False
+    last_arrival: float = 0.0
+
+
+class Network:
+    """``deliver(sender, receiver, data)`` is called at the time of arrival; ``link_up``/``link_down`` tell the sender."""
+
+    def __init__(
+        self,
+        clock: VirtualClock,
+        rng: random.Random,
+        *,
+        chaos: bool,
+        deliver: Callable[[NodeId, NodeId, bytes], None],
+        link_up: Callable[[NodeId, NodeId], None],
+        link_down: Callable[[NodeId, NodeId, bool], None],
+    ) -> None:
+        self._clock, self._rng, self.chaos = clock, rng, chaos
+        self._deliver, self._link_up, self._link_down = deliver, link_up, link_down
+        self._links: dict[Link, _State] = defaultdict(_State)
+        self._old: dict[Link, deque[bytes]] = defaultdict(lambda: deque(maxlen=OLD_MESSAGES_MAX))
+        self._waiting: dict[Link, list[tuple[int, bytes]]] = defaultdict(list)
+        self.stalled: set[Link] = set()
+        self.delay_s = 0.001
+
+    def connect(self, a: NodeId, b: NodeId) -> None:
+        """Dial from ``a`` to ``b``, if there is no link yet."""
+        state = self._links[a, b]
+        if not state.up and (a, b) not in self.stalled:
+            state.up = True
+            state.epoch += 1
+            state.last_arrival = self._clock.time
+            self._link_up(a, b)
+
+    def disconnect(self, a: NodeId, b: NodeId, *, reset: bool) -> None:
+        """The link from ``a`` to ``b`` is gone with all that it carried."""
+        state = self._links[a, b]
+        if state.up:
+            state.up = False
+            state.epoch += 1
+            self._waiting[a, b].clear()
+            self._link_down(a, b, reset)
+
+    def send(self, a: NodeId, b: NodeId, message: Message) -> None:
+        state = self._links[a, b]
+        if not state.up:
+            return
+        data = encode(message)
+        if self.chaos:
+            self._old[a, b].append(data)
+            chance = self._rng.random()
+            if chance < 0.03:
+                return
+            if chance < 0.10:
+                again = self._rng.choice(self._old[a, b])
+                self._arrive_later(a, b, state.epoch, again, self._clock.time + self.delay_s * 20 * self._rng.random())
+            if chance < 0.15:
+                self._arrive_later(a, b, state.epoch, data, self._clock.time + self.delay_s * 8 * self._rng.random())
+                return
+        arrival = max(state.last_arrival, self._clock.time + self.delay_s * (0.2 + self._rng.expovariate(1.2)))
+        state.last_arrival = arrival
+        self._arrive_later(a, b, state.epoch, data, arrival)
+
+    def stall(self, a: NodeId, b: NodeId) -> None:
+        """Nothing arrives any more, and nobody notices."""
+        self.stalled.add((a, b))
+
+    def heal(self) -> None:
+        """Stalled links deliver what waited, in order."""
+        stalled, self.stalled = self.stalled, set()
+        for link in sorted(stalled):
+            waiting, self._waiting[link] = self._waiting[link], []
+            for epoch, data in waiting:
+                self._arrive(*link, epoch, data)
+
+    def _arrive_later(self, a: NodeId, b: NodeId, epoch: int, data: bytes, time: float) -> None:
+        self._clock.at(time, lambda: self._arrive(a, b, epoch, data))
+
+    def _arrive(self, a: NodeId, b: NodeId, epoch: int, data: bytes) -> None:
+        if epoch != self._links[a, b].epoch:
+            return
+        if (a, b) in self.stalled:
+            self._waiting[a, b].append((epoch, data))
+        else:
+            self._deliver(a, b, data)
