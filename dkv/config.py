@@ -50,9 +50,7 @@ class Config:
             raise StartupError(f"--id {self.id!r}: a node's name is 1 to 64 letters, digits, '_' or '-'.")
         for flag, address in (("--rest", self.rest), ("--raft", self.raft)):
             if address.host in WILDCARDS:
-                raise StartupError(
-                    f"{flag} {address}: other nodes dial this address, so it must name one host."
-                )
+                raise StartupError(f"{flag} {address}: other nodes dial this address, so it must name one host.")
         if self.rest == self.raft and self.rest.port:
             raise StartupError(f"--rest and --raft are both {self.rest}: they need two ports.")
         if any(not address.port for address in self.join):

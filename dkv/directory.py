@@ -8,8 +8,9 @@ are known to be complete.
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -17,6 +18,8 @@ import msgspec
 from dkv.errors import LeaderHint
 from dkv.joining import MemberInfo
 from dkv.kv.commands import SYSTEM_PREFIX, Row
+
+log = logging.getLogger(__name__)
 
 KEY_PREFIX = SYSTEM_PREFIX + "member/"
 
@@ -95,6 +98,35 @@ def load_hints(path: Path) -> list[MemberInfo]:
         return msgspec.json.decode(path.read_bytes(), type=list[MemberInfo])
     except (OSError, msgspec.DecodeError):
         return []
+
+
+class HintsFile:
+    """``members.json``, written in the background; of members that follow each other fast only the last are written."""
+
+    def __init__(self, path: Path, background: Callable[[Callable[[], None], Callable[[object], None]], None]) -> None:
+        """``background``: see ``dkv.raft.host.Host``."""
+        self._path, self._background = path, background
+        self._next: list[MemberInfo] | None = None
+        self._writing = False
+
+    def remember(self, members: list[MemberInfo]) -> None:
+        self._next = members
+        if not self._writing:
+            self._write()
+
+    def _write(self) -> None:
+        members, self._next = self._next or [], None
+        self._writing = True
+        self._background(lambda: save_hints(self._path, members), self._written)
+
+    def _written(self, outcome: object) -> None:
+        self._writing = False
+        if isinstance(outcome, OSError):
+            log.warning("%s could not be written, which matters little: %s", self._path, outcome)
+        elif isinstance(outcome, Exception):
+            raise outcome
+        if self._next is not None:
+            self._write()
 
 
 def save_hints(path: Path, members: Iterable[MemberInfo]) -> None:

@@ -5,7 +5,7 @@ Until it is opened every request is refused (503), and so certainly not applied;
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
 
 from dkv.errors import NotReady
@@ -24,8 +24,8 @@ class Gate:
     def __init__(self, name: str) -> None:
         """``name`` is the node's."""
         closed = View(name, None, 0, 0, False)
-        self.write: Callable[..., Awaitable[list[Result]]] = _refuse
-        self.read: Callable[..., Awaitable[ReadReply]] = _refuse
+        self.write: Callable[..., Coroutine[Any, Any, list[Result]]] = _refuse
+        self.read: Callable[..., Coroutine[Any, Any, ReadReply]] = _refuse
         self._view: Callable[[], View] = lambda: closed
 
     def view(self) -> View:

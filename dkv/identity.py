@@ -30,10 +30,9 @@ def draw(name: str) -> str:
     return f"{name}.{secrets.token_hex(4)}"
 
 
-def founding(name: str) -> Identity:
+def founding(name: str, identity: str) -> Identity:
     """The first node of a new cluster."""
-    me = draw(name)
-    return Identity(cluster=secrets.token_hex(8), name=name, identity=me, founder=me)
+    return Identity(cluster=secrets.token_hex(8), name=name, identity=identity, founder=identity)
 
 
 def encode(identity: Identity) -> bytes:

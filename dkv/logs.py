@@ -96,18 +96,20 @@ class Log:
         self._formatter = LineFormatter(node)
         self._lines: queue.Queue[logging.LogRecord | None] = queue.Queue(lines_max)
         self.entrance = _Entrance(self._lines)
+        self._unwritten = 0
         # A daemon: if its pipe is blocked for ever, the process can still end.
         self._writer = threading.Thread(target=self._write, name="log", daemon=True)
         self._writer.start()
 
     @property
     def dropped(self) -> int:
-        """Lines that were lost because the queue was full."""
-        return self.entrance.dropped
+        """Lines that were lost: the queue was full, or the file did not take them."""
+        return self.entrance.dropped + self._unwritten
 
     def stop(self) -> None:
         """Write what is queued (bounded) and detach from the root logger."""
         logging.getLogger().removeHandler(self.entrance)
+        logging.captureWarnings(False)
         try:
             self._lines.put(None, timeout=STOP_S)
         except queue.Full:
@@ -123,7 +125,7 @@ class Log:
                 while line:
                     line = line[os.write(self._fd, line) :]
             except OSError:  # the reader of the pipe is gone, or the disk is full: nobody to tell
-                self.entrance.dropped += 1
+                self._unwritten += 1
 
 
 def setup(node: str, *, level: str = "info", path: Path | None = None, lines_max: int = QUEUE_LINES_MAX) -> Log:

@@ -128,6 +128,7 @@ class Membership:
         self._require_leader()
         joiner = validated(request)
         async with self._one_change(deadline):
+            await self.write_me(deadline)  # the founder, before anybody can take the leadership from it
             for former in self._directory.named(joiner.name):
                 if former.identity != joiner.identity:
                     await self._replace(former, deadline)

@@ -143,7 +143,7 @@ class NodeOperations:
                 "inbound": link is not None and link.inbound,
                 "address": None if link is None else link.address,
                 "rtt_s": None if link is None else link.rtt_s,
-                "dropped_frames": 0 if link is None else link.dropped_frames,
+                "dropped_frames": 0 if link is None else link.frames_dropped,
                 "last_error": None if link is None else link.last_error,
             }
         return shown

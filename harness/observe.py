@@ -44,7 +44,7 @@ def _word(name: str, reply: Reply | None) -> Word | None:
             term=int(body["term"]),
             commit=int(body["commit_index"]),
             applied=int(body["applied_index"]),
-            voters=tuple(name_of(str(identity)) for identity in body.get("voters", ())),
+            voters=tuple(sorted(name_of(str(identity)) for identity in body.get("voters", ()))),
         )
     except (KeyError, TypeError, ValueError):
         return None

@@ -34,7 +34,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One node. ``word`` is None if it did not answer; ``memory_bytes`` and ``cpu_percent`` are None if not measured."""
+    """One node. ``word`` is None if it did not answer; ``memory_bytes`` and ``cpu_percent`` if not measured."""
 
     name: str
     rest: str

@@ -53,7 +53,7 @@ class Envelope:
         extra: str = "",
         close: bool = False,
     ) -> Response:
-        """``index``: of the state that the reply is about (else: what this node has applied). ``extra``: header lines."""
+        """``index``: of the state that the reply is about, else what this node has applied. ``extra``: header lines."""
         view = self._view()
         if view.term != self._term or view.leader != self._leader:
             self._compose_origin(view)

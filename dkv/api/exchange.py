@@ -114,7 +114,7 @@ class Exchange:
         return 0 if text is None else parse_integer("X-DKV-Min-Index", text)
 
     async def body(self) -> bytes:
-        """The whole body. Raises ``BadRequest``, ``TooLarge``, ``SlowRequest`` or ``Busy``; all close the connection."""
+        """The whole body. Raises ``BadRequest``, ``TooLarge``, ``SlowRequest`` or ``Busy``."""
         if self.content is None:
             headers = self.request.headers
             if _CONTENT_ENCODING in headers and headers[_CONTENT_ENCODING].lower() != "identity":

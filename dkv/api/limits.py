@@ -35,8 +35,8 @@ class Limits:
     write_timeout_s: float = 30.0
     """For a client to take its reply: one that never reads must not keep a connection."""
     keepalive_timeout_s: float = 75.0
-    """For the next request (or a whole first header) to arrive. Longer than clients keep idle connections (aiohttp 15 s,
-    browsers 60 s), so that it is they who close and no request meets a closed connection."""
+    """For the next request (or a whole header) to arrive. Longer than clients keep idle connections (aiohttp: 15 s),
+    so that it is they who close, and no request meets a closed connection."""
     request_timeout_s: float = 5.0
     """A request that names no ``X-DKV-Timeout``."""
     admin_timeout_s: float = 30.0

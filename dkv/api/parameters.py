@@ -76,7 +76,7 @@ def parse_integer(name: str, text: str) -> int:
 
 
 def parse_duration(name: str, text: str) -> float:
-    """``"2"``, ``"0.5"``, ``"500ms"``, ``"2s"``, ``"1m"`` → seconds; a bare number is seconds. Raises ``BadRequest``."""
+    """``500ms``, ``2s``, ``1m``, ``0.5`` → seconds; a bare number is seconds. Raises ``BadRequest``."""
     match = _DURATION.fullmatch(text)
     if match is None:
         raise BadRequest(f"{name} is {text!r}; it must be a time such as 500ms, 2s, or a number of seconds.")

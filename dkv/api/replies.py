@@ -84,9 +84,10 @@ class BatchFailure(DkvError):
     """Some command of a batch failed: the error of the first one, with what became of the others."""
 
     def __init__(self, first: DkvError, failed: int, replies: list[Reply | FailedReply], applied: int) -> None:
-        others = "none of the others changed anything" if not applied else f"{applied} of the others took effect"
+        others = "nothing changed anything" if not applied else f"{applied} took effect"
         super().__init__(
-            f"Command {failed} of the batch (counted from 0) failed: {first.message} Of the batch, {others}; see replies.",
+            f"Command {failed} of the batch (counted from 0) failed: {first.message} "
+            f"Of the rest, {others}; see replies.",
             outcome=Outcome.UNKNOWN if applied else Outcome.NOT_APPLIED,
         )
         self.code, self.status, self.retryable = first.code, first.status, first.retryable  # type: ignore[misc]

@@ -175,11 +175,12 @@ class Operation(Generic[T]):
         if isinstance(event, Failed):
             return self._on_failure(event, now)
         if not 200 <= event.status < 300:
-            return self._on_refusal(parse_refusal(event), event, now)
+            settled = self._call.parse_refused(event)
+            return self._on_refusal(parse_refusal(event), now) if settled is None else self._done(settled, event)
         try:
             value = self._call.parse(event)
         except Garbage as error:
-            return self._on_refusal(garbled(event, f"garbage ({error})"), event, now)
+            return self._on_refusal(garbled(event, f"garbage ({error})"), now)
         return self._done(value, event)
 
     def _done(self, value: T, reply: Reply) -> Done[T]:
@@ -198,11 +199,8 @@ class Operation(Generic[T]):
                 return self._give_up()
         return self._elsewhere(now, None)
 
-    def _on_refusal(self, refusal: Refusal, reply: Reply, now: float) -> Step[T]:
+    def _on_refusal(self, refusal: Refusal, now: float) -> Step[T]:
         error = refusal.error
-        value = self._call.parse_refused(reply)
-        if value is not None:
-            return self._done(value, reply)
         self._remember(error)
         if self._call.mutation and error.outcome is Outcome.UNKNOWN:
             self._may_be_applied = True
@@ -217,13 +215,12 @@ class Operation(Generic[T]):
                 return self._pause(now, error.retry_after_s)
 
     def _follow(self, error: DkvError, now: float) -> Step[T]:
-        """Go where the hint points, unless that node has just failed: then the hint is older than the
-        failure.
-        """
+        """Go where the hint points, unless that node has just failed: then the hint is older than that."""
         self._nodes.disowned(self._asked())
         leader = self._nodes.learn(error.leader) if error.leader else None
-        stale = leader is None or leader == self._node or self._nodes.is_shunned(leader, now)
-        if leader is None or stale or self._only or self._hops >= HOPS_MAX:
+        if leader is None or leader == self._node or self._nodes.is_shunned(leader, now):
+            return self._pause(now, error.retry_after_s)
+        if self._only or self._hops >= HOPS_MAX:
             return self._pause(now, error.retry_after_s)
         self._hops += 1
         return self._send(leader, now)

@@ -65,12 +65,12 @@ class Answer(msgspec.Struct, frozen=True):
     ``revision``: Raft index of the entry that last wrote the key. ``found``: whether the key had a value.
     """
 
-    val: str | None = None
-    revision: int = 0
+    val: str | None
+    revision: int
     found: bool = True
 
 
-ABSENT = Answer(found=False)
+ABSENT = Answer(None, 0, found=False)
 
 
 class _Leader(msgspec.Struct, frozen=True):
@@ -86,6 +86,7 @@ class _ErrorBody(msgspec.Struct, frozen=True):
     outcome: str = ""
     retryable: bool | None = None
     leader: _Leader | None = None
+    revision: int | None = None
 
 
 class _FailedBatch(msgspec.Struct, frozen=True):
@@ -202,7 +203,10 @@ def _typed(body: _ErrorBody) -> DkvError:
         outcome = known.default_outcome if known else Outcome.UNKNOWN
     if known is None:
         return InternalError(f"{body.code}: {body.error}", outcome=outcome, leader=leader)
-    return known(body.error, outcome=outcome, leader=leader)
+    error = known(body.error, outcome=outcome, leader=leader)
+    if body.revision is not None:
+        error.details["revision"] = body.revision
+    return error
 
 
 def _located(reply: Reply) -> LeaderHint | None:

@@ -27,12 +27,12 @@ T = TypeVar("T")
 class Client:
     """A cluster's keys. ``nodes``: addresses of any of its nodes (``"host:port,host:port"`` or a list).
 
-    ``timeout``: seconds for a whole operation with all its retries (changes of the cluster have their own). ``level``: of reads, unless a call says
-    otherwise. ``session``: reads see at least what this client has written and read before, at any level.
-    ``idempotent``: give each mutation an id, so that it can safely be sent again. ``history``: told of each
-    data operation, as done by ``process`` at times of ``clock``. Errors are those of ``dkv.errors``; a
-    mutation whose end nobody knows raises ``UnknownOutcome``, every other error of a mutation means that it
-    was not applied.
+    ``timeout``: seconds for a whole operation with all its retries (changes of the cluster have their own).
+    ``level``: of reads, unless a call says otherwise. ``session``: reads see at least what this client has
+    written and read before, at any level. ``idempotent``: give each mutation an id, so that it can safely be
+    sent again. ``history``: told of each data operation, as done by ``process`` at times of ``clock``. Errors
+    are those of ``dkv.errors``; a mutation whose end nobody knows raises ``UnknownOutcome``, every other error
+    of a mutation means that it was not applied.
 
     >>> with Client("127.0.0.1:30001") as client:  # doctest: +SKIP
     ...     client.set("greeting", "hello")

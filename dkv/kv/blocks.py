@@ -33,7 +33,7 @@ class Meta(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=1, forbid
 class RowsBlock(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=2, forbid_unknown_fields=True):
     """Keys and rows, of users and of dkv, in no order."""
 
-    rows: list[tuple[str, Row]]
+    rows: dict[str, Row]
 
 
 class IdsBlock(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=3, forbid_unknown_fields=True):
@@ -71,17 +71,18 @@ def decode(data: bytes) -> Block:
 
 def rows_blocks(rows: Iterable[tuple[str, Row]]) -> Iterator[bytes]:
     """Pairs → blocks; a pair is looked at only when its block is asked for."""
-    pairs: list[tuple[str, Row]] = []
+    # A dict, because a list would keep 2,000 pairs alive for the cyclic collector to walk.
+    block: dict[str, Row] = {}
     size = 0
-    for pair in rows:
-        pair_size = utf8_bytes(pair[0]) + utf8_bytes(pair[1].value) + ROW_OVERHEAD_BYTES
-        if pairs and (size + pair_size > BLOCK_BYTES or len(pairs) == BLOCK_ITEMS):
-            yield encode(RowsBlock(pairs))
-            pairs, size = [], 0
-        pairs.append(pair)
-        size += pair_size
-    if pairs:
-        yield encode(RowsBlock(pairs))
+    for key, row in rows:
+        row_bytes = utf8_bytes(key) + utf8_bytes(row.value) + ROW_OVERHEAD_BYTES
+        if block and (size + row_bytes > BLOCK_BYTES or len(block) == BLOCK_ITEMS):
+            yield encode(RowsBlock(block))
+            block, size = {}, 0
+        block[key] = row
+        size += row_bytes
+    if block:
+        yield encode(RowsBlock(block))
 
 
 def ids_blocks(groups: Iterable[bytes]) -> Iterator[bytes]:

@@ -130,7 +130,7 @@ class Link(asyncio.Protocol):
             self._deadline.cancel()
         if self.ended is None:
             self.reset = isinstance(error, _RESETS)
-            self.ended = str(error) if error is not None else "closed"
+            self.ended = "closed" if error is None else str(error) or type(error).__name__
         self.closed.set_result(None)
         self._owner.link_lost(self)
 

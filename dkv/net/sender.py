@@ -100,7 +100,8 @@ class Sender:
         except TimeoutError:
             self._note(f"no connection within {self._options.connect_deadline_s:g} s")
         except (OSError, ValueError) as error:
-            self._note(str(error))
+            # asyncio raises some of them without a text.
+            self._note(str(error) or type(error).__name__)
         if self.link is not None:
             # Shielded: cancelling this task must not cancel the future that others await as well.
             await asyncio.shield(self.link.closed)

@@ -110,9 +110,7 @@ class FileCheckpoints:
 
     def _admit(self, header: CheckpointHeader) -> Path:
         if (header.cluster, header.group) != (self._cluster, self._group):
-            raise CheckpointCorrupt(
-                f"a snapshot of group {header.group} of cluster {header.cluster}, not of ours"
-            )
+            raise CheckpointCorrupt(f"a snapshot of group {header.group} of cluster {header.cluster}, not of ours")
         return self._name(header)
 
 
@@ -172,9 +170,7 @@ class OpenCheckpoint:
 class PartialCheckpoint:
     """A checkpoint in the making; a ``contracts.CheckpointWriter``. After any error it is aborted."""
 
-    def __init__(
-        self, part: PartFile, header: CheckpointHeader, name: Callable[[CheckpointHeader], Path]
-    ) -> None:
+    def __init__(self, part: PartFile, header: CheckpointHeader, name: Callable[[CheckpointHeader], Path]) -> None:
         self._part, self._header, self._name = part, header, name
         self._digest = Digest()
         start = encode_start(header)

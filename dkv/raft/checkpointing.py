@@ -101,7 +101,9 @@ class Checkpointing:
         self._header, self._blocks, self._state_bytes = header, machine.freeze(), 0
 
     def _take_block(self) -> None:
-        assert self._blocks is not None and self._writer is not None and self._header is not None
+        assert self._blocks is not None, "a checkpoint is being written"
+        assert self._writer is not None, "it has a file"
+        assert self._header is not None, "and a header"
         block = next(self._blocks, None)
         try:
             if block is not None:

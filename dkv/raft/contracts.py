@@ -24,7 +24,7 @@ class Entry(NamedTuple):
     """One log entry, in pysyncobj's order of fields. ``command[:1]`` is its kind (``messages.py``)."""
 
     command: bytes
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
     term: int
 
 
@@ -47,7 +47,7 @@ class LoggedState:
 
 
 class GroupLog(Protocol):
-    """One group's view of the node's log file. Calls are buffered; ``Storage.commit`` makes all of them durable at once.
+    """One group's view of the node's log file. Calls are buffered; ``Storage.commit`` makes all durable at once.
 
     Order duty: nothing that these calls record may be promised to anybody before that commit has returned.
     """
@@ -105,7 +105,7 @@ class CheckpointFile(Protocol):
 
 
 class CheckpointWriter(Protocol):
-    """A checkpoint in the making. Invisible until ``finish`` returned; a crash before leaves nothing but a stray file."""
+    """A checkpoint in the making. Invisible until ``finish`` returned; a crash before that leaves a stray file."""
 
     def add(self, block: bytes) -> None: ...
 

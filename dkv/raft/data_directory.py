@@ -28,9 +28,7 @@ NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 def disk_full(path: Path) -> DiskFull:
     """For people: what could not be written, and what to do."""
-    return DiskFull(
-        f"no room on the disk for {path}: nothing stored so far is harmed; make room, and it goes on"
-    )
+    return DiskFull(f"no room on the disk for {path}: nothing stored so far is harmed; make room, and it goes on")
 
 
 @contextmanager

@@ -169,7 +169,7 @@ class Guard:
     # ---- snapshots
 
     def wants_snapshot(self, last: Entry, log: LogView, applied_index: int) -> bool:
-        """Install only what is news: a log that holds the snapshot's last entry also holds acknowledged ones behind it."""
+        """Only what is news: a log that holds the snapshot's last entry also holds acknowledged ones behind it."""
         return last.index > applied_index and log.term_at(last.index) != last.term
 
 

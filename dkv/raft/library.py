@@ -15,7 +15,8 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 import pysyncobj.syncobj as engine
-from pysyncobj import FAIL_REASON, SyncObj, SyncObjConf
+from pysyncobj import FAIL_REASON as FAIL_REASON
+from pysyncobj import SyncObj, SyncObjConf
 from pysyncobj.journal import Journal
 from pysyncobj.node import Node
 from pysyncobj.transport import Transport
@@ -25,8 +26,8 @@ from dkv.clock import Clock
 from dkv.errors import FatalError
 from dkv.raft.contracts import CheckpointHeader, Entry, NodeId
 from dkv.raft.log import Log
-from dkv.raft.messages import AppendEntries, AppendReply, RequestVote, SnapshotNotice, TimeoutNow, Vote
 from dkv.raft.options import Options
+from dkv.raft.translation import LibraryMessage, from_library, to_library
 
 NEVER_S = 1e8
 """The library's own election and compaction timers are switched off by setting them to three years."""
@@ -35,11 +36,9 @@ LEADER = 2
 _PINNED_VERSION = "0.3.17"
 _PINNED_SHA256 = "e8bdf06797085d734df86e24ab4802fe87893dff77268565ec036f7ad4a1cfe4"
 
-LibraryMessage = AppendEntries | AppendReply | RequestVote | Vote | TimeoutNow | SnapshotNotice
-
 
 def check_pin() -> None:
-    """Raise ``FatalError`` unless the installed pysyncobj is, to the byte, the one that the guard was proven against."""
+    """Raise ``FatalError`` unless the installed pysyncobj is, to the byte, the one that was audited."""
     source = inspect.getsource(engine).encode()
     if VERSION != _PINNED_VERSION or hashlib.sha256(source).hexdigest() != _PINNED_SHA256:
         raise FatalError(
@@ -224,9 +223,7 @@ class Library:
         others = [Peer(node) for node in log.voters if node != me]
         self._engine = _Engine(self, Peer(me), others, conf, nodeClass=Peer, transport=self._seam)
         assert self._engine._SyncObj__raftLog is self._journal, "the journal was not injected"
-        self._engine.doTick(
-            0
-        )  # no message may be delivered before the first tick: it aligns the library with the log
+        self._engine.doTick(0)  # no message may be delivered before the first tick: it aligns the library with the log
         assert self.applied_index > log.first_index, "the library did not take the log as it is"
 
     # ---- state
@@ -257,7 +254,7 @@ class Library:
         return {node.id for node in self._engine.otherNodes}
 
     def match_indexes(self) -> dict[NodeId, int]:
-        """Leader: up to where each peer's log is known to equal ours. Through the public status, so not for hot paths."""
+        """Leader: up to where each peer's log is known to equal ours. Through the public status: not for hot paths."""
         prefix = "match_idx_server_"
         return {k[len(prefix) :]: v for k, v in self._engine.getStatus().items() if k.startswith(prefix)}
 
@@ -299,7 +296,7 @@ class Library:
         return reasons == [FAIL_REASON.SUCCESS]
 
     def install(self, leader: NodeId, header: CheckpointHeader) -> None:
-        """Replace the log by the snapshot's base and go on from there (Raft §7); the state is replaced by the caller."""
+        """Replace the log by the snapshot's base and go on from there (Raft §7); the caller replaces the state."""
         self._journal.snapshot, self._dumps.installing = header, True
         message = {
             "type": "append_entries",
@@ -313,11 +310,11 @@ class Library:
 
     def deliver(self, sender: NodeId, message: LibraryMessage) -> None:
         """One judged message."""
-        self._seam._onMessageReceived(Peer(sender), _to_library(message))
+        self._seam._onMessageReceived(Peer(sender), to_library(message))
 
     def outgoing(self, node: NodeId, message: dict[str, Any]) -> None:
         """One of the library's own messages, as it asks for it to be sent."""
-        ours = _from_library(message, self.term)
+        ours = from_library(message, self.term)
         if ours is not None:
             self._send(node, ours)
 
@@ -350,66 +347,3 @@ def _configuration(
         useFork=False,
         onStateChanged=role_changed,
     )
-
-
-def _from_library(message: dict[str, Any], term: int) -> LibraryMessage | None:
-    kind = message["type"]
-    if kind == "append_entries":
-        if "prevLogIdx" not in message:
-            return SnapshotNotice(message["term"])
-        if "transmission" in message or message["prevLogIdx"] is None:
-            return None
-        return AppendEntries(
-            message["term"],
-            message["prevLogIdx"],
-            message["prevLogTerm"],
-            message["commit_index"],
-            message["entries"],
-        )
-    if kind == "next_node_idx":
-        return AppendReply(term, message["next_node_idx"], message["success"], message["reset"])
-    if kind == "request_vote":
-        return RequestVote(
-            message["term"], message["last_log_index"], message["last_log_term"], transfer=False
-        )
-    if kind == "response_vote":
-        return Vote(message["term"])
-    if kind == "timeout_now":
-        return TimeoutNow(message["term"])
-    # apply_command and its response: the library's forwarding can acknowledge what never reached a log. Only leaders
-    # propose here, so there is nothing to forward.
-    return None
-
-
-def _to_library(message: LibraryMessage) -> dict[str, Any]:
-    match message:
-        case AppendEntries():
-            return {
-                "type": "append_entries",
-                "term": message.term,
-                "commit_index": message.commit_index,
-                "entries": message.entries,
-                "prevLogIdx": message.previous_index,
-                "prevLogTerm": message.previous_term,
-            }
-        case SnapshotNotice():
-            # Registers the leader; commit_index 0 because a notice proves nothing about our log.
-            return {"type": "append_entries", "term": message.term, "commit_index": 0, "serialized": None}
-        case AppendReply():
-            return {
-                "type": "next_node_idx",
-                "next_node_idx": message.next_index,
-                "success": message.success,
-                "reset": message.reset,
-            }
-        case RequestVote():
-            return {
-                "type": "request_vote",
-                "term": message.term,
-                "last_log_index": message.last_index,
-                "last_log_term": message.last_term,
-            }
-        case Vote():
-            return {"type": "response_vote", "term": message.term}
-        case TimeoutNow():
-            return {"type": "timeout_now", "term": message.term}

@@ -15,7 +15,7 @@ from dkv.raft.contracts import Entry, GroupLog, LoggedState, NodeId
 from dkv.raft.messages import CONFIGURATION
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class LogPosition:
     """The end of a log; ordered as Raft §5.4.1 compares logs."""
 
@@ -30,9 +30,7 @@ class Log:
         self._disk = disk
         state: LoggedState = disk.load()
         self.entries: list[Entry] = list(state.entries)
-        assert len(self.entries) >= 2, (
-            f"a log has at least its two base entries, this one has {len(self.entries)}"
-        )
+        assert len(self.entries) >= 2, f"a log has at least its two base entries, this one has {len(self.entries)}"
         self.term, self.vote = state.term, state.vote
         self.commit_index = state.commit_index
         self._base_voters = tuple(state.base_voters)
@@ -79,12 +77,8 @@ class Log:
         """Drop ``index`` and everything behind it: entries that a later leader overruled, so never committed ones."""
         if index > self.last_index:
             return
-        assert index > self.commit_index, (
-            f"truncation at {index} would drop committed entries ({self.commit_index})"
-        )
-        assert index >= self.first_index + 2, (
-            f"truncation at {index} would drop the base of {self.first_index}"
-        )
+        assert index > self.commit_index, f"truncation at {index} would drop committed entries ({self.commit_index})"
+        assert index >= self.first_index + 2, f"truncation at {index} would drop the base of {self.first_index}"
         cut = index - self.first_index
         self.size_bytes -= sum(len(entry.command) for entry in self.entries[cut:])
         del self.entries[cut:]
@@ -105,7 +99,7 @@ class Log:
 
     def reset(self, base: Sequence[Entry], voters: Sequence[NodeId]) -> None:
         """Start over from a snapshot's two base entries."""
-        assert len(base) == 2 and base[1].index == base[0].index + 1, f"not a base: {[e[1:] for e in base]}"
+        assert [entry.index - base[0].index for entry in base] == [0, 1], f"not a base: {[e[1:] for e in base]}"
         self.entries = list(base)
         self._base_voters = tuple(voters)
         self.size_bytes = sum(len(entry.command) for entry in base)
@@ -115,9 +109,7 @@ class Log:
     def set_hard_state(self, term: int, vote: NodeId | None) -> None:
         """Raft Figure 2, persistent state: must be on disk before any answer that rests on it."""
         assert term >= self.term, f"the term went back from {self.term} to {term}"
-        assert term > self.term or self.vote in (None, vote), (
-            f"a second vote in term {term}: {self.vote}, then {vote}"
-        )
+        assert term > self.term or self.vote in (None, vote), f"a second vote in term {term}: {self.vote}, then {vote}"
         self.term, self.vote = term, vote
         self._disk.set_hard_state(term, vote)
 

@@ -104,17 +104,14 @@ class LogBuffer:
         goes."""
         state = self.state
         assert state.first_index <= index < state.last_index, (
-            f"group {self.group}: cannot trim to {index}: two entries stay of "
-            f"{state.first_index}..{state.last_index}"
+            f"group {self.group}: cannot trim to {index}: two entries stay of {state.first_index}..{state.last_index}"
         )
         self._become(first_index=index, base_voters=tuple(base_voters))
 
     def reset(self, base: Sequence[Entry], base_voters: Sequence[NodeId]) -> None:
         """The log becomes ``base``: the last two entries that an installed snapshot covers."""
         previous, last = base
-        assert previous.index + 1 == last.index, (
-            f"group {self.group}: {previous.index}, {last.index} are no base"
-        )
+        assert previous.index + 1 == last.index, f"group {self.group}: {previous.index}, {last.index} are no base"
         assert last.index >= max(self.state.commit_index, self.state.first_index + 1), (
             f"group {self.group}: a snapshot up to {last.index} would take back what is committed up to "
             f"{self.state.commit_index}"

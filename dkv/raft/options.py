@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 PROPOSAL_BYTES_MAX = 3 * 1024 * 1024
-"""An entry's payload: one batch of at most 2 MiB or one command of at most ~1 MiB, with slack below an append's size."""
+"""An entry's payload: a batch of at most 2 MiB or one command of at most ~1 MiB, with slack below an append's size."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """ReadIndex: who waits for which index, confirmed by whom (Raft §8, thesis §6.4).
 
-A read that arrives at the leader notes the commit index; it may be served once a majority confirmed, *after* it arrived,
+A read that arrives at the leader notes the commit index; it may be served once a majority confirmed, *after* it came,
 that the leader's term still stands. One round is under way at a time and serves all reads that began before it was
 sent; the next round takes everybody who came meanwhile. A leader answers only after its term's first entry committed,
 because until then it does not know what was committed before it.

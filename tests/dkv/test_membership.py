@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from dkv import membership as membership_module
-from dkv.directory import Directory, key_of, load_hints, members_in, name_in, save_hints
+from dkv.directory import Directory, HintsFile, key_of, load_hints, members_in, name_in, save_hints
 from dkv.errors import BadRequest, MembershipRefused, NoLeader, NotLeader, RouteNotFound, Timeout, UnknownOutcome
 from dkv.joining import JoinRequest, MemberInfo
 from dkv.kv.commands import Row
@@ -340,6 +340,22 @@ def test_hints_survive_a_restart(tmp_path: Path) -> None:
     assert load_hints(path) == [N1, N2]
     path.write_text("{")
     assert load_hints(path) == []
+
+
+def test_hints_are_written_one_at_a_time_and_the_last_ones_win(tmp_path: Path) -> None:
+    begun: list[tuple[Any, Any]] = []
+    file = HintsFile(tmp_path / "members.json", lambda work, done: begun.append((work, done)))
+    for members in ([N1], [N1, N2], [N1, N3]):
+        file.remember(members)
+    while begun:
+        assert len(begun) == 1
+        work, done = begun.pop()
+        done(work())
+    assert load_hints(tmp_path / "members.json") == [N1, N3]
+    file.remember([N2])
+    begun.pop()[1](OSError("full"))
+    with pytest.raises(ValueError, match="bug"):
+        file.remember([N2]) or begun.pop()[1](ValueError("bug"))
 
 
 def test_names_in_identities() -> None:

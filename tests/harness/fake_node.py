@@ -137,7 +137,7 @@ class Handler(BaseHTTPRequestHandler):
     def _nodes(self) -> None:
         with self.server.world.open() as state:
             pass
-        self._reply(200, {"nodes": [{"id": name, "rest": row["rest"]} for name, row in state["voters"].items()]})
+        self._reply(200, {"members": [{"id": name, "rest": row["rest"]} for name, row in state["voters"].items()]})
 
     def _leave(self) -> None:
         if os.environ.get("FAKE_REFUSE_LEAVE"):

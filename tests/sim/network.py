@@ -1,7 +1,7 @@
 """Links between simulated nodes: one for each direction, ordered like TCP, or (``chaos``) like nothing at all.
 
-A link can be up, stalled (bytes wait), or down. A new link carries nothing of the old one. In ``chaos`` messages are also
-lost, doubled, overtaken, and old ones come again, even from an earlier link or term: the guard must bear that too.
+A link can be up, stalled (bytes wait), or down. A new link carries nothing of the old one. In ``chaos`` messages are
+also lost, doubled, overtaken, and old ones come again, even from an earlier link or term: the guard must bear that too.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class _State:
 
 
 class Network:
-    """``deliver(sender, receiver, data)`` is called at the time of arrival; ``link_up``/``link_down`` tell the sender."""
+    """``deliver(sender, receiver, data)`` is called on arrival; ``link_up``/``link_down`` tell the sender."""
 
     def __init__(
         self,

@@ -93,12 +93,15 @@ class Node:
         if self.me in self.world.paused:
             self.world.clock.after(0.01, self._commit)
             return
-        if self.world.turn_order(self):
-            self.disk.commit()
-            if self.world.crashes_now():
-                self.world.crash(self.me)
-                return
-            self._leave()
+        if not self.world.turn_order(self):
+            return
+        self.disk.commit()
+        if self.world.crashes_now():
+            self.world.crash(self.me)
+            return
+        self._leave()
+        if not self.alive:
+            return
         self._busy = False
         self.world.looked_at(self)
         if self._inbox or self._proposals or self.replica.more_to_do():

@@ -1,7 +1,7 @@
 """What must never happen, watched from above.
 
-Election Safety, State Machine Safety, Leader Completeness as "acknowledged means on a majority of disks", Log Matching as
-equal digests at equal indexes, linearizable reads, exactly once. The first violation ends a run, with a sentence.
+Election Safety, State Machine Safety, Leader Completeness as "acknowledged means on a majority of disks", Log Matching
+as equal digests at equal indexes, linearizable reads, exactly once. The first violation ends a run, with a sentence.
 """
 
 from __future__ import annotations
@@ -84,7 +84,9 @@ class Truth:
         """A linearizable read was answered. Keys are only ever set here, so revisions tell the order."""
         self.reads += 1
         if revision < floor:
-            raise Violation(f"stale read at {node}: {key} at revision {revision}, but {floor} was known before it began")
+            raise Violation(f"stale read at {node}: {key} at revision {revision}, {floor} was known before it began")
         if revision and self.rows[key].get(revision) != value:
-            raise Violation(f"{node} read {value!r} for {key} at {revision}, the log has {self.rows[key].get(revision)!r}")
+            raise Violation(
+                f"{node} read {value!r} for {key} at {revision}, the log has {self.rows[key].get(revision)!r}"
+            )
         self.newest_read[key] = max(self.newest_read.get(key, 0), revision)

@@ -32,7 +32,7 @@ async def test_the_rest_twin(start_edge: Any) -> None:
     async with start_edge() as edge:
         assert (await edge.ask("PUT", "/v1/kv/a", {"val": "1"})).body["revision"] == 11
         assert (await edge.ask("PUT", "/v1/kv/a", "2")).body == {"val": "2", "revision": 12, "found": True}
-        raw_put = await edge.ask("PUT", "/v1/kv/a?raw", "drei\n".encode())
+        raw_put = await edge.ask("PUT", "/v1/kv/a?raw", b"drei\n")
         raw = await edge.ask("GET", "/v1/kv/a?raw")
         head = await edge.ask("HEAD", "/v1/kv/a?raw")
         assert raw_put.body["val"] == "drei\n"

@@ -129,6 +129,13 @@ def test_connection_that_the_node_closed_while_it_was_idle(node: Any, connect: C
         assert client(method, *args)
 
 
+def test_body_that_ends_early_is_no_answer_even_where_it_looks_whole(node: Any, connect: Connect) -> None:
+    body = b'{"val": "v", "revision": 7, "found": true}' + b" " * 50
+    node.script = [type(node.script[0])(200, body, cut_to=len(body))]
+    with pytest.raises(UnknownOutcome):
+        connect(node.address, timeout=PATIENT_S)("set", "k", "v", idempotent=False)
+
+
 def test_slow_node_and_another(node: Any, other_node: Any, connect: Connect) -> None:
     client = connect(node.address, other_node.address, timeout=2.0)
     node.script = [ok(node, silent=True)]
@@ -192,7 +199,7 @@ def test_retry_after_is_honoured_and_bounded(node: Any, connect: Connect) -> Non
     assert (caught.value.retry_after_s, caught.value.outcome) == (3600.0, Outcome.NOT_APPLIED)
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"\xff\xfe", b"[]", b'{"val": 7}', b"null"])
+@pytest.mark.parametrize("body", [b"", b"<html>", b"\xff\xfe", b"[]", b'{"val": 7}', b'{"status": "ok"}', b"null"])
 def test_garbage_for_an_answer(node: Any, connect: Connect, body: bytes) -> None:
     node.script = [type(node.script[0])(200, body)]
     client = connect(node.address, timeout=PATIENT_S, retry=Retry(max_attempts=2))
@@ -248,6 +255,7 @@ def test_batch_of_which_one_command_failed(node: Any, connect: Connect) -> None:
     assert first == Row("1", 9, False)
     assert isinstance(second, CasMismatch)
     assert second.outcome is Outcome.NOT_APPLIED
+    assert second.details["revision"] == 4
 
 
 def test_operations_on_the_cluster(node: Any, other_node: Any, connect: Connect) -> None:

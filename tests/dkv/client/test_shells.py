@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 import subprocess
 import sys
@@ -73,6 +74,17 @@ def test_close_is_idempotent_and_forgets_connections(node: Any) -> None:
     client.close()
     assert client.get("k") == "v", "still usable, over a connection that is not kept"
     assert node.connections == 2
+
+
+def test_no_request_leaves_over_a_connection_that_the_node_has_closed(node: Any) -> None:
+    node.script = [type(node.script[0])(200, {"val": "v", "revision": 7}, close=True)]
+    with Client(node.address, timeout=60.0) as client:
+        for _ in range(3):
+            assert client.set("k", "v", idempotent=False) == 7
+            (idle,) = client._pool._idle[node.address]
+            select.select([idle._sock], [], [], 30)  # the node's FIN
+            assert idle.is_dropped()
+    assert node.connections == 3
 
 
 @pytest.mark.asyncio

@@ -5,6 +5,7 @@ Random scripts against the dumb twin, with every limit so small that all of them
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dkv.kv import answered, blocks, state_machine
+from dkv.kv import answered, blocks, rows, state_machine
 from dkv.kv.blocks import BadBlocks
 from dkv.kv.commands import ANY_REVISION, Batch, Command, Op, Result, encode_batch
 from dkv.kv.state_machine import KeyValue
@@ -39,6 +40,9 @@ LIMITS = [
     (answered, "SEGMENT_GROUPS", 2),
     (blocks, "BLOCK_ITEMS", 2),
     (state_machine, "SWEEP_ROWS_MAX", 2),
+    (rows, "TABLES", 2),
+    (rows, "SYSTEM", 2),
+    (rows, "_MASK", 1),
 ]
 
 
@@ -108,9 +112,9 @@ def check_loaded(freeze: Freeze) -> None:
         assert loaded.digest() == digest
 
 
-def filled(rows: int, ids: int = 0) -> KeyValue:
+def filled(count: int, ids: int = 0) -> KeyValue:
     machine = KeyValue()
-    commands = [Command(Op.SET, f"k{n}", "x" * 100, id=f"i{n}" if n < ids else "") for n in range(rows)]
+    commands = [Command(Op.SET, f"k{n}", "x" * 100, id=f"i{n}" if n < ids else "") for n in range(count)]
     machine.apply(1, encode_batch(Batch(5, [*commands, Command(Op.SET, "\x00member/n1", "host")])))
     return machine
 
@@ -153,6 +157,34 @@ def test_writes_copy_a_table_once_and_only_while_it_is_needed() -> None:
     assert [id(table) for table in machine._rows._tables] == after
 
 
+def test_blocks_hold_a_bounded_number_of_rows_and_groups() -> None:
+    machine = KeyValue()
+    for index in range(1, 2502):
+        machine.apply(index, encode_batch(Batch(5, [Command(Op.SET, str(index), id=str(index))])))
+    decoded = [blocks.decode(block) for block in machine.freeze()]
+    assert [len(block.rows) for block in decoded if isinstance(block, blocks.RowsBlock)] == [2000, 501]
+    assert [len(block.groups) for block in decoded if isinstance(block, blocks.IdsBlock)] == [2000, 501]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_everything_may_change_while_tables_are_half_written(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_ITEMS", 3)
+    monkeypatch.setattr(rows, "_MASK", 15)
+    rng = random.Random(seed)
+    machine = filled(1500)
+    expected = dict(machine._rows.items())
+    taken = []
+    for block in machine.freeze():
+        taken.append(block)
+        keys = [f"k{rng.randrange(2000)}" for _ in range(9)]
+        ops = rng.choices([Op.SET, Op.DELETE], k=9)
+        ttl_ms = rng.choice([0, 200])
+        batch = Batch(5 + len(taken), [Command(op, key, "new", -1, ttl_ms) for op, key in zip(ops, keys, strict=True)])
+        machine.apply(machine.applied_index + 1, encode_batch(batch))
+    assert dict(KeyValue.load(iter(taken))._rows.items()) == expected
+    assert machine.digest() == machine.recompute_digest()
+
+
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
@@ -187,4 +219,4 @@ def test_retiring_goes_by_small_steps_and_leaves_a_running_snapshot_alone() -> N
     rest = list(frozen)
     assert KeyValue.load(iter([blocks.encode(blocks.Meta(1, 1, 5)), *rest])).digest() == digest
     other = filled(9000)
-    assert sum(1 for _ in other.retire()) >= 256
+    assert sum(1 for _ in other.retire()) == 9001 // 2000

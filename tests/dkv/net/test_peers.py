@@ -331,22 +331,31 @@ async def test_an_address_that_is_none_is_reported_and_harms_nobody(net) -> None
     assert one.peers.status()[N3].frames_dropped == 2
 
 
-@pytest.mark.asyncio
-async def test_tls_underneath(net) -> None:
+@pytest.fixture
+def tls() -> tuple[ssl.SSLContext, ssl.SSLContext]:
     pem = Path(__file__).with_name("loopback.pem")
     accepting = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     accepting.load_cert_chain(pem)
-    dialling = ssl.create_default_context(cafile=pem)
-    one, other = await net.node(N1, tls=(dialling, accepting)), await net.node(N2, tls=(dialling, accepting))
-    plain = await net.node(N3)
-    net.introduce(one, other, plain)
+    return ssl.create_default_context(cafile=pem), accepting
+
+
+@pytest.mark.asyncio
+async def test_tls_underneath(net, tls) -> None:
+    one, other = await net.node(N1, tls=tls), await net.node(N2, tls=tls)
+    net.introduce(one, other)
     await net.all_up(one, other)
     one.peers.send(N2, [(1, bytes(3_000_000)), (1, b"end")])
     await net.until(lambda: other.bodies_from(N1)[-1:] == [b"end"])
-    await net.until(lambda: plain.peers.refused_connections)
-    assert not plain.events
     await other.peers.close()
     await net.until(lambda: {("down", N2, True), ("inbound lost", N2)} <= {*one.events})
+
+
+@pytest.mark.asyncio
+async def test_tls_on_one_side_only(net, tls) -> None:
+    one, other = await net.node(N1, tls=tls), await net.node(N2)
+    one.peers.set_addresses({N2: other.peers.address})
+    await net.until(lambda: other.peers.refused_connections and one.peers.status()[N2].last_error)
+    assert one.events == []
 
 
 @pytest.mark.asyncio

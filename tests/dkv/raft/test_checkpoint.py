@@ -219,6 +219,20 @@ def test_no_flipped_bit_and_no_cut_goes_unnoticed(tmp_path_factory, data):
         content(store, 50)
 
 
+def test_blocks_in_another_order_are_found_at_the_end(store, tmp_path):
+    write(store, 50, [b"one--", b"two--"])
+    path = tmp_path / "checkpoint-1-50"
+    data, start, size_bytes = path.read_bytes(), len(encode_start(header(50))), RECORD.size + 5
+    one, two = data[start : start + size_bytes], data[start + size_bytes : start + 2 * size_bytes]
+    path.write_bytes(data[:start] + two + one + data[start + 2 * size_bytes :])
+    file = store.open(50)
+    blocks = file.blocks()
+    assert [next(blocks), next(blocks)] == [b"two--", b"one--"]
+    with pytest.raises(CheckpointCorrupt, match="not those that were written"):
+        next(blocks)
+    file.close()
+
+
 def test_a_short_file_is_found_without_reading_its_blocks(store, tmp_path):
     for index in (50, 60):
         write(store, index)
@@ -316,6 +330,6 @@ def test_the_layout_is_the_documented_one(store, tmp_path):
     data = (tmp_path / "checkpoint-1-50").read_bytes()
     start = len(encode_start(header(50)))
     assert data[: PROLOGUE.size] == b"dkv-ckpt\x01\x00\x00\x00"
-    assert data[start : start + RECORD.size + 5] == b"\x05\x00\x00\x00\x22\x3d\x1b\x83" + b"block"
+    assert data[start : start + RECORD.size + 5] == b"\x05\x00\x00\x00\x22\x97\x1b\x83" + b"block"
     assert data[-FOOTER_BYTES:][:12] == b"\xff\xff\xff\xff" + (1).to_bytes(8, "little")
     assert len(data) == start + RECORD.size + 5 + FOOTER_BYTES

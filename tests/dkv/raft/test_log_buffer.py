@@ -55,6 +55,15 @@ def test_calls_fold_into_one_cut_and_one_append():
     assert log.state.last_index == 11
 
 
+def test_a_second_cut_goes_deeper():
+    log = buffer_with(10)
+    log.truncate_from(9)
+    log.truncate_from(7)
+    log.append(entry(7, term=2))
+    log.truncate_from(6)
+    assert (log.cut_at, log.appended, log.state.last_index) == (6, [], 5)
+
+
 def test_a_cut_of_what_was_only_buffered_touches_no_row():
     log = buffer_with(10)
     log.append(entry(11))

@@ -1,0 +1,83 @@
+"""The command ``dkv``: ``serve`` runs a node, everything else is a client of one.
+
+The client's commands are imported only when one is asked for: five nodes that start on two cores should not each
+import a client first.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from dkv.errors import StartupError
+
+EXIT_REFUSED = 2
+"""The node cannot start: wrong flags, a port in use, somebody else's data directory."""
+
+
+class _Program(click.Group):
+    """``serve``, and the client's commands when they are needed."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return [*super().list_commands(context), *sorted(_client_commands())]
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        return super().get_command(context, name) or _client_commands().get(name)
+
+
+def _client_commands() -> dict[str, click.Command]:
+    from dkv.client.commands import commands
+
+    return {command.name or "": command for command in commands()}
+
+
+@click.group(cls=_Program)
+@click.version_option(package_name="dkv", prog_name="dkv")
+def program() -> None:
+    """A replicated key-value store: run a node, or talk to one."""
+
+
+@program.command()
+@click.option("--id", metavar="NAME", help="The node's name: letters, digits, '_' and '-'.")
+@click.option("--rest", metavar="HOST:PORT", help="Where HTTP is served; port 0: any. [127.0.0.1:30000]")
+@click.option("--raft", metavar="HOST:PORT", help="Where the other nodes connect; port 0: any. [127.0.0.1:50000]")
+@click.option("--data-dir", metavar="DIR", help="Where everything is kept; made if absent.")
+@click.option("--join", metavar="HOST:PORT", multiple=True, help="REST address of a member; repeatable.")
+@click.option("--secret-file", metavar="FILE", help="The secret that the cluster's nodes share.")
+@click.option("--on-follower", metavar="redirect|forward", help="What a follower does with a write. [redirect]")
+@click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error. [info]")
+@click.option("--config", metavar="FILE", help="dkv.toml with the same settings; flags and DKV_* go before it.")
+def serve(**flags: Any) -> None:
+    """Run a node until SIGTERM.
+
+    With an empty data directory it founds a new cluster, or joins one with --join; afterwards its own disk says where
+    it belongs. Each setting may also come from the environment (DKV_DATA_DIR, ...).
+
+    \b
+    Example:
+      dkv serve --id n1 --rest 127.0.0.1:30001 --raft 127.0.0.1:50001 --data-dir n1
+    """
+    if sys.flags.optimize:
+        sys.exit(_refuse("python -O removes the assertions that keep the data safe: start dkv without it."))
+    from dkv.config import load
+    from dkv.lifecycle import serve_node
+
+    try:
+        config = load(flags, os.environ)
+        serve_node(config)
+    except* StartupError as group:
+        sys.exit(_refuse(str(_first(group))))
+
+
+def _refuse(sentence: str) -> int:
+    click.echo(f"dkv: {sentence}", err=True)
+    return EXIT_REFUSED
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,161 @@
+"""A node finds its place: it founds a cluster, asks to be let in, or comes back.
+
+Whoever is told to join never founds. Asking again is always safe, so it goes on until the node is a voter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+import dkv
+from dkv.addresses import Address
+from dkv.clock import Clock
+from dkv.errors import DkvError, MembershipRefused, StartupError
+from dkv.identity import Identity, founding
+from dkv.joining import JoinAnswer, JoinRequest, MemberInfo
+from dkv.levels import Level
+from dkv.membership import Call
+from dkv.operations import Organs
+
+CALL_S = 5.0
+"""For one answer to a join: it is given once the directory row is committed."""
+
+RETRY_S = 0.25
+"""Between two rounds of asking: an election takes about a second."""
+
+COMPLAIN_S = 5.0
+"""How often a node that finds nobody says so."""
+
+REFUSED_MAX = 20
+"""Refusals (another change under way, the former self not yet known to be dead) until the operator is told: 5 s."""
+
+LOST_S = 10.0
+"""Without a leader for so long, a node asks the others whether it still belongs to them."""
+
+LOOK_S = 1.0
+"""How often a settled node looks whether it has lost the others."""
+
+REMOVED = "this node was removed from the cluster; to come back it needs an empty --data-dir and --join"
+
+log = logging.getLogger(__name__)
+
+
+class Residence:
+    """Before and after the organs exist: the questions that a node asks the members."""
+
+    def __init__(self, me: MemberInfo, targets: Iterable[Address], call: Call, clock: Clock) -> None:
+        """``targets``: REST addresses of members, from ``--join``."""
+        self._me, self._call, self._clock = me, call, clock
+        self._targets = [str(target) for target in targets]
+
+    async def found_or_join(self) -> tuple[Identity, list[MemberInfo]]:
+        """For an empty data directory: who we are, and whom we know."""
+        if not self._targets:
+            identity = founding(self._me.name, self._me.identity)
+            log.info("founding cluster %s", identity.cluster)
+            return identity, [self._me]
+        answer = await self._ask_until_let_in()
+        identity = Identity(
+            cluster=answer.cluster, name=self._me.name, identity=self._me.identity, founder=answer.founder
+        )
+        log.info("let into cluster %s by %s", answer.cluster, answer.leader)
+        return identity, answer.members
+
+    async def _ask_until_let_in(self) -> JoinAnswer:
+        refused, complained = 0, self._clock.now()
+        while True:
+            for target in list(self._targets):
+                try:
+                    return await self._ask(target)
+                except MembershipRefused as error:
+                    refused += 1
+                    if refused >= REFUSED_MAX:
+                        raise StartupError(f"{target} does not let this node in: {error.message}") from None
+                    problem = error.message
+                except DkvError as error:
+                    if not error.retryable:
+                        raise StartupError(f"{target} does not let this node in: {error.message}") from None
+                    problem = error.message
+                if self._clock.now() - complained > COMPLAIN_S:
+                    complained = self._clock.now()
+                    log.warning("not let in yet: %s", problem)
+            await asyncio.sleep(RETRY_S)
+
+    async def _ask(self, target: str) -> JoinAnswer:
+        """At ``target``, or at the leader that it names."""
+        me = self._me
+        request = JoinRequest(me.identity, me.name, me.rest, me.raft, dkv.__version__)
+        for _ in range(3):
+            try:
+                reply = await self._call(target, "POST", "/join", request, self._clock.now() + CALL_S)
+                return msgspec.convert(reply, JoinAnswer)
+            except DkvError as error:
+                if error.leader is None or error.leader.rest == target:
+                    raise
+                target = error.leader.rest
+        raise MembershipRefused("The leader changes too often to be asked.")
+
+    async def reside(self, organs: Organs, settled: asyncio.Event, stop: Callable[[str], None]) -> None:
+        """As long as the node runs. ``settled`` is set once it has caught up, is found where it is, and votes."""
+        heard = self._clock.now()
+        while True:
+            if organs.replica.leader is not None:
+                heard = self._clock.now()
+            elif self._clock.now() - heard > LOST_S:
+                heard = self._clock.now()
+                if await self._is_forgotten(organs):
+                    stop(REMOVED)
+            if not settled.is_set() and organs.replica.leader is not None:
+                try:
+                    await self._settle(organs, settled, stop)
+                except DkvError as error:
+                    log.info("not settled yet: %s", error)
+            await asyncio.sleep(LOOK_S if settled.is_set() else RETRY_S)
+
+    async def _settle(self, organs: Organs, settled: asyncio.Event, stop: Callable[[str], None]) -> None:
+        deadline = self._clock.now() + CALL_S
+        await organs.router.read([], Level.LINEARIZABLE, deadline=deadline)
+        organs.membership.caught_up()
+        row = organs.directory.row(self._me.identity)
+        if organs.replica.is_leader:
+            await organs.membership.write_me(deadline)
+            settled.set()
+        elif row is None:
+            stop(REMOVED)
+        elif row == self._me and self._me.identity in organs.replica.status().voters:
+            settled.set()
+        elif (leader := organs.directory.hint(organs.replica.leader)) is not None:
+            await self._ask(leader.rest)
+
+    async def _is_forgotten(self, organs: Organs) -> bool:
+        """Whether a member that knows a leader does not know us: we were removed while nobody could tell us."""
+        for member in organs.directory.members():
+            if member.identity == self._me.identity:
+                continue
+            try:
+                view = await self._call(member.rest, "GET", "/nodes", None, self._clock.now() + CALL_S)
+                known = msgspec.convert(view, _Nodes)
+            except (DkvError, msgspec.ValidationError) as error:
+                log.info("%s cannot say whether this node still belongs: %s", member.name, error)
+                continue
+            has_leader = any(other.leader for other in known.members)
+            same = known.cluster == organs.cluster
+            if same and has_leader and all(other.identity != self._me.identity for other in known.members):
+                return True
+        return False
+
+
+class _Member(msgspec.Struct):
+    identity: str
+    leader: bool
+
+
+class _Nodes(msgspec.Struct):
+    """What we need of ``GET /nodes``."""
+
+    cluster: str
+    members: list[_Member]

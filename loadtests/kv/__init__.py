@@ -1,0 +1,1 @@
+"""What all users of the key-value store share: keys, nodes, outcomes, measurements, flags."""
