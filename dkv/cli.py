@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+import dkv
 from dkv.errors import StartupError
 
 EXIT_REFUSED = 2
@@ -35,7 +36,7 @@ def _client_commands() -> dict[str, click.Command]:
 
 
 @click.group(cls=_Program)
-@click.version_option(package_name="dkv", prog_name="dkv")
+@click.version_option(dkv.__version__, prog_name="dkv")
 def program() -> None:
     """A replicated key-value store: run a node, or talk to one."""
 

@@ -19,10 +19,7 @@ from dkv.directory import Directory, encode, key_of, members_in, name_in
 from dkv.errors import (
     BadRequest,
     DkvError,
-    LeadershipLost,
     MembershipRefused,
-    NoLeader,
-    NotLeader,
     RouteNotFound,
     Timeout,
     UnknownOutcome,
@@ -47,7 +44,7 @@ FAREWELL_S = 10.0
 ADMISSION_S = 600.0
 """For so long the leader tries to make a joiner a voter; a large snapshot takes minutes. The joiner asks again."""
 
-RETRY_S = 0.2
+RETRY_S = 0.05
 """Between two attempts at something that another change, or an election, is in the way of."""
 
 Call = Callable[[str, str, str, Any, float], Awaitable[Any]]
@@ -87,7 +84,7 @@ class Membership:
         self._cluster, self._founder = cluster, founder
         self._clock, self._spawn, self._call, self._remember = clock, spawn, call, remember
         self._group = replica.group
-        self._change = asyncio.Lock()
+        self._change, self._adding = asyncio.Lock(), asyncio.Lock()
         self._admitting: set[NodeId] = set()
         self._rows: dict[str, Row] = {}
         self._addresses: dict[NodeId, str] = {}
@@ -167,8 +164,11 @@ class Membership:
 
     async def _try_to_add(self, identity: NodeId, deadline: float) -> bool:
         try:
-            await self._host.add_voter(self._group, identity, deadline)
-        except (MembershipRefused, LeadershipLost, NotLeader, NoLeader, Timeout) as error:
+            async with self._adding:  # several joiners: the next one begins as soon as this one is done
+                await self._host.add_voter(self._group, identity, deadline)
+            if self._directory.row(identity) is None:  # it was removed while it was catching up
+                await self._host.remove_voter(self._group, identity, deadline)
+        except DkvError as error:
             log.info("%s is not a voter yet: %s", identity, error)
             return False
         log.info("%s is a voter", identity)

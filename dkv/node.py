@@ -106,7 +106,10 @@ class Node:
         """Start, serve until ``stop``, end in order. ``StartupError`` comes alone, or in an exception group."""
         self._stopped = asyncio.get_running_loop().create_future()
         self._handle_signals()
-        self._config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self._config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StartupError(f"--data-dir {self._config.data_dir}: {error.strerror}.") from None
         storage = Storage(self._config.data_dir / "log.db")
         try:
             async with asyncio.TaskGroup() as self._group:

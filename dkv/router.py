@@ -178,9 +178,9 @@ class Router:
         """One result a command; all in one log entry."""
         if not self._replica.is_leader:
             raise self.not_leader()
-        self._host.check_room()
         validate_request(commands)
         write = _Write(commands, deadline, self._loop)
+        self._host.check_room(write.size_bytes)
         if self._writing >= REQUESTS_MAX or self._writing_bytes + write.size_bytes > WRITE_BYTES_MAX:
             text = f"{self._writing} writes wait at this node already. Nothing was changed; try again shortly."
             raise Busy(text, retry_after_s=RETRY_AFTER_S)

@@ -46,12 +46,12 @@ def verb(name: str) -> Callable[[Body], click.Command]:
     def decorate(body: Body) -> click.Command:
         @click.option("--dir", "directory", help="Run directory (default: $DKV_RUN_DIR, else .dkv).")
         @click.option("-o", "--output", type=click.Choice(["table", "json"]), help="For people or programs.")
-        @click.pass_context
         @functools.wraps(body)
-        def run(context: click.Context, directory: str | None, output: str | None, **arguments: Any) -> None:
-            view = View(as_json=(output or context.obj["output"]) == "json")
+        def run(directory: str | None, output: str | None, **arguments: Any) -> None:
+            given = click.get_current_context().obj
+            view = View(as_json=(output or given["output"]) == "json")
             try:
-                body(view, rundir.find(directory or context.obj["directory"]), **arguments)
+                body(view, rundir.find(directory or given["directory"]), **arguments)
             except HarnessError as error:
                 view.failed(error)
                 sys.exit(error.exit_code)
@@ -86,7 +86,7 @@ def up(view: View, run_dir: RunDir, count: int | None, detach: bool, node_comman
         with view.progress() as cluster.say:
             serving = startup.wait_serving(cluster, supervisor, began)
     except (HarnessError, KeyboardInterrupt):
-        startup.give_up(run_dir, supervisor, GRACE_S)
+        startup.give_up(supervisor, GRACE_S)
         raise
     _present(view, run_dir, plan, serving, detach)
     if not detach:

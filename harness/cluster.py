@@ -116,7 +116,7 @@ class Cluster:
     def raise_if_dead(self, survey: Survey, names: Iterable[str]) -> None:
         """NodeDied, with the end of its log, for the first of ``names`` that has no process any more."""
         for member in (survey.member(name) for name in names):
-            if member.pid is None:
+            if member.exit_code is not None:
                 log = self.run_dir.log_tail(member.name, LOG_LINES, member.log_start)
                 raise NodeDied(member.name, member.exit_code, log)
 

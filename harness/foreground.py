@@ -51,7 +51,7 @@ def stop(cluster: Cluster, supervisor: subprocess.Popen[bytes], view: View) -> N
     """Stop all nodes; a second Ctrl-C kills them instead. Returns when none is left."""
     view.say("stopping all nodes (Ctrl-C again kills them)")
     try:
-        startup.give_up(cluster.run_dir, supervisor, GRACE_S)
+        startup.give_up(supervisor, GRACE_S)
     except KeyboardInterrupt:
         supervisor.kill()  # its nodes die with it
         supervisor.wait()

@@ -70,7 +70,7 @@ def _state(node: dict[str, Any]) -> State:
         return State.PAUSED if _is_paused(node["pid"]) else State.RUNNING
     if node["asked"] == "kill":
         return State.KILLED
-    return State.STOPPED if node["asked"] == "stop" or node["exit_code"] == 0 else State.DEAD
+    return State.STOPPED if node["asked"] in ("stop", "nothing") or node["exit_code"] == 0 else State.DEAD
 
 
 def _is_paused(pid: int) -> bool:

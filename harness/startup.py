@@ -111,22 +111,26 @@ def wait_serving(cluster: Cluster, supervisor: subprocess.Popen[bytes], began: f
 
 
 def _wait_supervisor(run_dir: RunDir, supervisor: subprocess.Popen[bytes], deadline: float) -> None:
-    while True:
-        try:
-            ask(run_dir, "state")
-            return
-        except Refused:
-            if supervisor.poll() is not None or time.monotonic() > deadline:
-                log = run_dir.supervisor_log.read_text(errors="replace").splitlines()[-SUPERVISOR_LOG_LINES:]
-                raise Refused("the supervisor did not start:\n" + "\n".join(f"  {line}" for line in log)) from None
+    while not _is_there(run_dir, supervisor.pid):
+        if supervisor.poll() is not None or time.monotonic() > deadline:
+            log = run_dir.supervisor_log.read_text(errors="replace").splitlines()[-SUPERVISOR_LOG_LINES:]
+            raise Refused("the supervisor did not start:\n" + "\n".join(f"  {line}" for line in log))
         time.sleep(ATTEMPT_PAUSE_S)
+
+
+def _is_there(run_dir: RunDir, pid: int) -> bool:
+    """Whether it is ours that answers, not that of another ``up`` which was a moment quicker."""
+    try:
+        return bool(ask(run_dir, "state")["pid"] == pid)
+    except Refused:
+        return False
 
 
 def _first_write(cluster: Cluster, deadline: float) -> str:
     """The address that acknowledged it."""
     while time.monotonic() < deadline:
         for node in ask(cluster.run_dir, "state")["nodes"]:
-            if not node["running"]:
+            if node["exit_code"] is not None:
                 cluster.raise_if_dead(observe.survey(cluster.run_dir), [node["name"]])
             address = node["rest"]
             reply = _write(address, {"cmd": "set", "key": PROBE_KEY, "val": "serving"})
@@ -150,12 +154,12 @@ def _location(reply: Reply) -> str:
     return reply.headers.get("location", "").partition("://")[2].partition("/")[0]
 
 
-def give_up(run_dir: RunDir, supervisor: subprocess.Popen[bytes], grace_s: float) -> None:
+def give_up(supervisor: subprocess.Popen[bytes], grace_s: float) -> None:
     """Stop all nodes and this command's own supervisor. Returns when it has ended."""
+    supervisor.terminate()  # it stops its nodes, within its own grace
     try:
-        ask(run_dir, "down", grace_s + STOP_SLACK_S, grace_s=grace_s)
-        supervisor.wait(timeout=STOP_SLACK_S)
-    except (Refused, Undecided, subprocess.TimeoutExpired):
+        supervisor.wait(timeout=grace_s + STOP_SLACK_S)
+    except subprocess.TimeoutExpired:
         supervisor.kill()  # its nodes die with it
     supervisor.wait()
 

@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +28,9 @@ from harness.rundir import RunDir, find
 
 GRACE_S = 10.0
 """Before SIGKILL: a node finishes what is in flight within 5 s (CONTRACT §2) and hands its leadership over."""
+FOUNDER_LEAD_S = 0.5
+"""A new cluster's other nodes can only wait for its founder. A node needs 0.7 s of processor time to start; on two busy
+cores this lead brought the first write of five nodes from 3.2 s to 2.1 s, and all voters from 4.6 s to 3.8 s."""
 KILL_WAIT_S = 10.0
 """Longest wait for the kernel to end a process that was sent SIGKILL."""
 
@@ -59,7 +63,7 @@ class Supervisor:
         self._run_dir.control.unlink(missing_ok=True)  # of a supervisor that was killed; ours is the lock
         server = await asyncio.start_unix_server(self._serve, self._run_dir.control.name, limit=LINE_BYTES_MAX)
         try:
-            await self._start({"names": list(self._roster.names)})
+            await self._start_all()
             await self._done.wait()
         finally:
             await self._stop({"names": list(self._children), "grace_s": GRACE_S})
@@ -94,6 +98,15 @@ class Supervisor:
             "founded": self._roster.founded,
             "nodes": [self._facts(name) for name in self._roster.names],
         }
+
+    async def _start_all(self) -> None:
+        first, *others = self._roster.names
+        await self._start({"names": [first]})
+        if others and not self._roster.founded:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._done.wait(), FOUNDER_LEAD_S)
+        if not self._done.is_set():
+            await self._start({"names": others})
 
     async def _start(self, request: Request) -> Request:
         for name in request["names"]:

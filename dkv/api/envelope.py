@@ -11,15 +11,14 @@ import time
 from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any, Final
-from urllib.parse import quote
 
 import msgspec
 
 from dkv.api.exchange import Exchange
 from dkv.api.response import JSON, Response
-from dkv.api.services import View
 from dkv.errors import DkvError, LeaderHint, NoLeader, Outcome
 from dkv.levels import Level
+from dkv.views import View
 
 RETRY_AFTER_S: Final = 1.0
 """For 429 and 503 whose error names no time of its own: an election takes about as long."""
@@ -55,7 +54,7 @@ class Envelope:
     ) -> Response:
         """``index``: of the state that the reply is about, else what this node has applied. ``extra``: header lines."""
         view = self._view()
-        if view.term != self._term or view.leader != self._leader:
+        if view.leader is not self._leader or view.term != self._term:
             self._compose_origin(view)
         now = int(time.time())
         if now != self._second:
@@ -87,7 +86,7 @@ class Envelope:
             document["leader"] = {"id": error.leader.id, "rest": error.leader.rest}
         if error.status == 307:
             assert error.leader is not None
-            extra += f"Location: http://{error.leader.rest}{_ascii(exchange.target)}\r\n"
+            extra += f"Location: http://{error.leader.rest}{exchange.target}\r\n"
         if error.retry_after_s is not None or error.status in _LATER:
             wait_s = RETRY_AFTER_S if error.retry_after_s is None else error.retry_after_s
             extra += f"Retry-After: {max(1, math.ceil(wait_s))}\r\n"
@@ -104,8 +103,3 @@ class Envelope:
         self._leader, self._term = view.leader, view.term
         leader = f"X-DKV-Leader: {view.leader.id}\r\n" if view.leader is not None else ""
         self._origin = f"X-DKV-Node: {view.node}\r\n{leader}X-DKV-Term: {view.term}\r\n"
-
-
-def _ascii(target: str) -> str:
-    """A target that may stand in a header: bytes beyond ASCII percent-encoded, all else untouched."""
-    return target if target.isascii() else quote(target.encode("utf-8", "surrogateescape"), safe="!#$%&'()*+,/:;=?@[]~")

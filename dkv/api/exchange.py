@@ -32,10 +32,10 @@ _NO_PARAMETERS: Final[Parameters] = {}
 
 
 class Exchange:
-    """``target``: path and query as they came; ``argument``: what a prefix route left of the path, still encoded.
-
-    ``meter``: counts it, once its route is known. ``forwardable``: the leader may be asked on the client's behalf.
-    ``mutates``: set before anything is done that may take effect; until then, every failure is ``not_applied``.
+    """``target``: path and query as they came (ASCII: the parser refuses all else). ``argument``: what a prefix route
+    left of the path, still encoded. ``meter``: counts it, once its route is known. ``forwardable``: the leader may be
+    asked on the client's behalf. ``mutates``: set before anything is done that may take effect; until then, every
+    failure is ``not_applied``.
     """
 
     __slots__ = (

@@ -12,11 +12,12 @@ from dkv.api.limits import Limits
 from dkv.api.parameters import parse_duration, parse_key, parse_level
 from dkv.api.response import TEXT, Response
 from dkv.api.routes import Resource
-from dkv.api.services import ReadReply, Store
+from dkv.api.services import Store
 from dkv.errors import BadRequest
 from dkv.kv.batches import validate_request
 from dkv.kv.commands import Command, Op
 from dkv.levels import Level, strongest
+from dkv.views import ReadReply
 
 _OF_COMMAND: Final = frozenset({"level", "freshness", "forward"})
 _OF_GET: Final = frozenset({"level", "freshness", "raw", "forward"})

@@ -30,6 +30,8 @@ class Limits:
     """Requests that wait here at once; more are told to come back (429) before they cost memory."""
     in_flight_body_bytes_max: int = 64 * 1024 * 1024
     """Of all bodies held at once, else ``in_flight_max`` large ones would be 8 GiB."""
+    connections_max: int = 10_000
+    """Open at once, most of them idle: about 20 KB each. Fewer where the process may have fewer descriptors."""
     body_timeout_s: float = 10.0
     """For a whole body to arrive: a slow sender must not keep a place."""
     write_timeout_s: float = 30.0

@@ -47,7 +47,7 @@ def parse_query(raw: str, allowed: frozenset[str]) -> Parameters:
 def parse_key(raw: str) -> str:
     """The part of a path after ``/v1/kv/``, percent-encoded, slashes allowed. Raises ``BadRequest``."""
     try:
-        return unquote_to_bytes(raw.encode("utf-8", "surrogateescape")).decode("utf-8")
+        return unquote_to_bytes(raw).decode("utf-8")
     except UnicodeDecodeError:
         raise BadRequest("The key in the path is not UTF-8 once percent-decoded.") from None
 

@@ -53,7 +53,8 @@ class Response(web.StreamResponse):
             connection = "Connection: close\r\n"
         elif request.version.minor == 0:
             connection = "Connection: keep-alive\r\n"
-        head = f"{STATUS_LINES[self.status]}{self.head}{connection}\r\n".encode("latin-1")
+        status_line = STATUS_LINES.get(self.status) or f"HTTP/1.1 {self.status} \r\n"
+        head = f"{status_line}{self.head}{connection}\r\n".encode("latin-1")
         transport.write(head if request.method == "HEAD" else head + self.payload)
         if transport.get_write_buffer_size() > UNREAD_BYTES_MAX:
             await self._wait_until_read(request, transport)

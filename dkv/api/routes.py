@@ -24,7 +24,7 @@ UNMATCHED: Final = "unmatched"
 class Resource:
     """One path template with its methods.
 
-    ``always``: served even when the node is overloaded or shutting down, for those who want to know why.
+    ``always``: its GET is served even when the node is overloaded or shutting down, for those who want to know why.
     """
 
     template: str
@@ -68,7 +68,7 @@ class Routes:
         if route is not None:
             return route
         path, _, query = exchange.target.partition("?")
-        exchange.query = query.partition("#")[0]
+        exchange.query = query
         route = self._exact.get(path)
         if route is not None:
             return route

@@ -21,7 +21,7 @@ from aiohttp import web
 from dkv.api.admin import AdminRoutes
 from dkv.api.admission import Admission
 from dkv.api.complaints import Complaints
-from dkv.api.connection import Connection
+from dkv.api.connection import Connection, Places
 from dkv.api.envelope import Envelope
 from dkv.api.exchange import FORWARDED_BY, REQUEST_ID, Exchange
 from dkv.api.forwarding import Forwarder
@@ -53,6 +53,7 @@ SHUTDOWN_S: Final = 0.5
 """For the last replies to leave; aiohttp waits twice this for a connection that is stuck."""
 
 _REQUEST_ID: Final = re.compile(rf"[!-~]{{1,{REQUEST_ID_CHARS_MAX}}}", re.ASCII)
+_LOOKING: Final = frozenset({"GET", "HEAD"})
 _logger = logging.getLogger("dkv.api")
 
 
@@ -106,11 +107,13 @@ class ApiServer:
     async def start(self, host: str, port: int) -> int:
         """Listen; returns the port (a free one if ``port`` is 0). Raises ``StartupError`` if that is not possible."""
         loop = asyncio.get_running_loop()
+        places = Places(self._limits.connections_max)
         server = self._server = web.Server(self._handle, access_log=None)
 
         def connection() -> Connection:
             return Connection(
                 server,
+                places=places,
                 on_malformed=self._malformed,
                 loop=loop,
                 access_log=None,
@@ -182,7 +185,7 @@ class ApiServer:
         if handler is None:
             error = MethodNotAllowed(f"{route.template} has no {exchange.method[:20]}; it has {route.allow}.")
             return self._envelope.error(exchange, error, extra=f"Allow: {route.allow}\r\n")
-        if route.always:
+        if route.always and exchange.method in _LOOKING:
             return await handler(exchange)
         self._admission.enter()
         try:

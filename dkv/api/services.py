@@ -7,33 +7,13 @@ clock's time (``time.monotonic``); whoever is given one answers or raises ``Time
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from dkv.errors import LeaderHint
 from dkv.joining import JoinAnswer, JoinRequest
-from dkv.kv.commands import Command, Result, Row
+from dkv.kv.commands import Command, Result
 from dkv.levels import Level
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """This node at this instant, for the headers of each reply. ``node`` is its name."""
-
-    node: str
-    leader: LeaderHint | None
-    term: int
-    applied_index: int
-    ready: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ReadReply:
-    """``rows`` in the order of the keys; ``index``: the state's that was read; ``level``: the effective one."""
-
-    rows: list[Row | None]
-    index: int
-    level: Level
+from dkv.views import ReadReply, View
 
 
 class Store(Protocol):

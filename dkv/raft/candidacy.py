@@ -34,12 +34,16 @@ class Candidacy:
         clock: Clock,
         rng: random.Random,
         options: Options,
+        is_connected: Callable[[], bool],
         send: Callable[[NodeId, Message], None],
     ) -> None:
         self._me, self._log, self._library, self._learners, self._guard = me, log, library, learners, guard
-        self._clock, self._options, self._send = clock, options, send
+        self._clock, self._options, self._is_connected, self._send = clock, options, is_connected, send
+        self._told_to_stand = False
         self._transferred = False
         self.elections = Elections(options, rng, clock.now())
+        if log.voters == (me,):
+            self.elections.deadline = clock.now()  # a lone voter has nobody to wait for
 
     @property
     def is_loyal(self) -> bool:
@@ -52,6 +56,7 @@ class Candidacy:
         if now - last_tick_at > self._options.election_timeout_min_s / 2:
             self.elections.rearm(now)
         if self._library.is_leader or self._me not in self._log.voters:
+            self._told_to_stand = False
             return
         if now >= self.elections.deadline:
             next_term, last = self._library.term + 1, self._log.last_position
@@ -59,8 +64,9 @@ class Candidacy:
             for voter in self._log.voters:
                 if voter != self._me:
                     self._send(voter, PreVote(self._library.term, next_term, last.index, last.term))
-        if self.elections.pre_vote_won(self._log.voters):
-            self._campaign(transferred=False)
+        told, self._told_to_stand = self._told_to_stand, False
+        if told or self.elections.pre_vote_won(self._log.voters):
+            self._campaign(transferred=told)
 
     def heard_leader(self) -> None:
         """A message of the current term's leader."""
@@ -89,7 +95,7 @@ class Candidacy:
 
     def on_timeout_now(self, sender: NodeId, message: TimeoutNow) -> None:
         if message.term == self._library.term and sender == self._library.leader:
-            self._campaign(transferred=True)
+            self._told_to_stand = True
 
     def on_higher_term(self, sender: NodeId, term: int) -> None:
         """Only from those who have a say, or who would otherwise never follow us."""
@@ -112,6 +118,7 @@ class Candidacy:
         self._send(node, message)
 
     def _campaign(self, *, transferred: bool) -> None:
-        if self._me in self._log.voters:
+        # Without a link the library would keep the election in mind, and hold it whenever one comes back.
+        if self._is_connected() or self._log.voters == (self._me,):
             self._transferred = transferred
             self._library.campaign()

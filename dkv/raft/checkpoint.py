@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,18 +36,16 @@ from dkv.raft.part_file import PartFile
 class FileCheckpoints:
     """The checkpoints of one group of one cluster; a ``contracts.CheckpointStore``.
 
-    ``headers``, ``open``, ``create``, ``receive`` and ``keep_only`` may be called from different threads.
+    One per group, and only while the directory is locked: the constructor removes what a crash left unfinished.
+    The methods may be called from different threads.
     """
 
     def __init__(self, directory: Path, cluster: str, group: GroupId) -> None:
         self._directory, self._cluster, self._group = directory, cluster, group
         self._complete_name = re.compile(rf"checkpoint-{group}-(\d+)")
-        self._part_name = re.compile(rf"checkpoint-{group}-part-\d+")
         self._part_numbers = itertools.count()
-        self._parts: set[Path] = set()
-        """Being written now."""
-        self._finished: set[int] = set()
-        """Named in this process's life, or about to be."""
+        for path in directory.glob(f"checkpoint-{group}-part-*"):
+            path.unlink(missing_ok=True)
 
     def headers(self) -> list[CheckpointHeader]:
         """Of all complete ones, newest first. ``StartupError`` if one is of a newer format."""
@@ -74,23 +72,16 @@ class FileCheckpoints:
     def create(self, header: CheckpointHeader) -> PartialCheckpoint:
         """Begin to write one. ``DiskFull``."""
         assert (header.cluster, header.group) == (self._cluster, self._group), f"not of this store: {header}"
-        return PartialCheckpoint(self._begin_part(), header, self._name)
+        return PartialCheckpoint(self._begin_part(), header, self._path(header.last.index))
 
     def receive(self) -> ReceivedCheckpoint:
         """Begin to receive one. ``DiskFull``."""
         return ReceivedCheckpoint(self._begin_part(), self._admit)
 
-    def keep_only(self, index: int) -> None:
-        """Delete all others and stray parts; all, if there is none at ``index``.
-
-        A newer one that was finished in this process's life stays: whoever finished it has not yet decided.
-        """
-        for other in self._indexes():
-            if other != index and not (other > index and other in self._finished):
-                self._path(other).unlink(missing_ok=True)
-        for path in self._directory.iterdir():
-            if self._part_name.fullmatch(path.name) and path not in self._parts:
-                path.unlink(missing_ok=True)
+    def discard(self, indexes: Collection[int]) -> None:
+        """Delete these; whoever has one open may go on reading."""
+        for index in indexes:
+            self._path(index).unlink(missing_ok=True)
 
     def _path(self, index: int) -> Path:
         return self._directory / f"checkpoint-{self._group}-{index}"
@@ -100,18 +91,12 @@ class FileCheckpoints:
         return sorted((int(name[1]) for name in names if name), reverse=True)
 
     def _begin_part(self) -> PartFile:
-        path = self._directory / f"checkpoint-{self._group}-part-{next(self._part_numbers)}"
-        self._parts.add(path)
-        return PartFile(path, lambda: self._parts.discard(path))
-
-    def _name(self, header: CheckpointHeader) -> Path:
-        self._finished.add(header.last.index)
-        return self._path(header.last.index)
+        return PartFile(self._directory / f"checkpoint-{self._group}-part-{next(self._part_numbers)}")
 
     def _admit(self, header: CheckpointHeader) -> Path:
         if (header.cluster, header.group) != (self._cluster, self._group):
             raise CheckpointCorrupt(f"a snapshot of group {header.group} of cluster {header.cluster}, not of ours")
-        return self._name(header)
+        return self._path(header.last.index)
 
 
 class OpenCheckpoint:
@@ -170,8 +155,8 @@ class OpenCheckpoint:
 class PartialCheckpoint:
     """A checkpoint in the making; a ``contracts.CheckpointWriter``. After any error it is aborted."""
 
-    def __init__(self, part: PartFile, header: CheckpointHeader, name: Callable[[CheckpointHeader], Path]) -> None:
-        self._part, self._header, self._name = part, header, name
+    def __init__(self, part: PartFile, header: CheckpointHeader, path: Path) -> None:
+        self._part, self._path = part, path
         self._digest = Digest()
         start = encode_start(header)
         self._digest.add(start)
@@ -188,7 +173,7 @@ class PartialCheckpoint:
         """Make it durable and visible. ``DiskFull``."""
         self._part.write(encode_footer(self._digest.footer()))
         self._part.sync()
-        self._part.rename(self._name(self._header))
+        self._part.rename(self._path)
 
     def abort(self) -> None:
         """Forget it. Harmless when it has ended already."""
@@ -200,15 +185,12 @@ class ReceivedCheckpoint:
 
     def __init__(self, part: PartFile, admit: Callable[[CheckpointHeader], Path]) -> None:
         self._part, self._admit = part, admit
-
-    @property
-    def received_bytes(self) -> int:
-        """How far it is."""
-        return self._part.size_bytes
+        self.received_bytes = 0
 
     def write(self, data: bytes) -> None:
         """The next bytes. ``DiskFull``."""
         self._part.write(data)
+        self.received_bytes += len(data)
 
     def finish(self) -> OpenCheckpoint:
         """Check every byte, then make it durable and visible. ``CheckpointCorrupt``, ``DiskFull``."""

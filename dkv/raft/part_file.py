@@ -7,7 +7,7 @@ end, and whoever else calls fsync on that disk (the log, every turn) would wait 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -18,22 +18,17 @@ WRITEBACK_BYTES = 1024 * 1024
 
 
 class PartFile:
-    """Open for writing at ``path`` until ``rename`` or ``abort``; ``ended`` is called then. Errors abort it.
+    """Open for writing at ``path`` until ``rename`` or ``abort``; any error aborts it.
 
     Every method: ``DiskFull``, or ``FatalError`` for any other failure of the disk.
     """
 
-    def __init__(self, path: Path, ended: Callable[[], None]) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
         self.size_bytes = 0
-        self._ended = ended
         self._handed_over_bytes = 0
-        try:
-            with disk_errors(path):
-                self._fd = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
-        except BaseException:
-            ended()
-            raise
+        with disk_errors(path):
+            self._fd = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
 
     def write(self, data: bytes) -> None:
         """Add ``data``."""
@@ -68,7 +63,6 @@ class PartFile:
     def _close(self) -> None:
         os.close(self._fd)
         self._fd = -1
-        self._ended()
 
     @contextmanager
     def _aborting(self) -> Iterator[None]:

@@ -17,6 +17,11 @@ from dkv.raft.options import Options
 from dkv.raft.reads import ReadRounds, RemoteReads
 
 
+TICKET_BITS = 62
+"""A life's questions start at a random number of so many bits: an answer to a question of an earlier life of this node
+must not be taken for the answer to one of this life's (it may come over the new link, and its index may be too old)."""
+
+
 @dataclass(frozen=True, slots=True)
 class RemoteReader:
     """A follower that asked on behalf of its own readers."""
@@ -28,10 +33,12 @@ class RemoteReader:
 class Readers:
     """``send(node, message)`` queues for after the commit; served tickets are returned by ``take_served``."""
 
-    def __init__(self, me: NodeId, options: Options, send: Callable[[NodeId, Message], None]) -> None:
+    def __init__(
+        self, me: NodeId, options: Options, send: Callable[[NodeId, Message], None], *, first_ticket: int
+    ) -> None:
         self._options, self._send = options, send
         self._rounds: ReadRounds[Ticket | RemoteReader] = ReadRounds(me)
-        self._remote: RemoteReads[Ticket] = RemoteReads()
+        self._remote: RemoteReads[Ticket] = RemoteReads(first_ticket)
         self._awaiting: list[tuple[int, int, Ticket]] = []
         self._sequence = 0
         self._leader: NodeId | None = None

@@ -84,9 +84,10 @@ class ReadRounds(Generic[R]):
 class RemoteReads(Generic[R]):
     """The follower's side: one question to the leader at a time serves all that came before it was asked."""
 
+    _ticket: int
+    """Of the last question; begins where no earlier life of this node was."""
     _waiting: list[tuple[float, R]] = field(default_factory=list)
     _asked: list[tuple[float, R]] = field(default_factory=list)
-    _ticket: int = 0
     _asked_at: float = 0.0
 
     def begin(self, reader: R, now: float) -> None:

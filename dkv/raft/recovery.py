@@ -30,8 +30,7 @@ class RecoveryPoint:
 
     @property
     def applied_index(self) -> int:
-        """Everything up to here is in the state. Also what ``CheckpointStore.keep_only`` should be called
-        with."""
+        """Everything up to here is in the state."""
         return self.checkpoint.last.index if self.checkpoint else GENESIS[-1].index
 
 

@@ -18,6 +18,7 @@ from dkv.raft.candidacy import Candidacy
 from dkv.raft.changes import Changes, Learners
 from dkv.raft.configuration import decode_change
 from dkv.raft.contracts import CheckpointStore, GroupId, GroupLog, NodeId, StateMachine, Ticket
+from dkv.raft.elections import Elections
 from dkv.raft.guard import Guard, Judged
 from dkv.raft.handover import Handover
 from dkv.raft.library import LEADER, Library
@@ -25,7 +26,7 @@ from dkv.raft.log import Log
 from dkv.raft.options import PROPOSAL_BYTES_MAX, Options
 from dkv.raft.outbox import Outbox
 from dkv.raft.proposals import Proposals
-from dkv.raft.readers import Readers, no_leader
+from dkv.raft.readers import TICKET_BITS, Readers, no_leader
 from dkv.raft.recovery import recovery_point
 from dkv.raft.snapshots import Background
 from dkv.raft.state import State
@@ -86,7 +87,7 @@ class Replica(Generic[M]):
         self._replied_at: dict[NodeId, float] = {}
 
         self.guard = Guard(me)
-        self._readers = Readers(me, options, self._send)
+        self._readers = Readers(me, options, self._send, first_ticket=rng.getrandbits(TICKET_BITS))
         self._outbox = Outbox(options)
         self._library = Library(
             me=me,
@@ -108,6 +109,7 @@ class Replica(Generic[M]):
             clock=clock,
             rng=rng,
             options=options,
+            is_connected=lambda: bool(self._up),
             send=self._send,
         )
         self._proposals = Proposals(self._library, self._end)
@@ -139,7 +141,7 @@ class Replica(Generic[M]):
     def peer_lost(self, node: NodeId) -> None:
         """The peer's process closed a link to us: if it leads, there is no point in waiting for its heartbeat."""
         if node == self._library.leader:
-            self._candidacy.elections.lost_leader(self._clock.now())
+            self.elections.lost_leader(self._clock.now())
 
     def _peer_joined(self, node: NodeId) -> None:
         if node in self._up:
@@ -310,7 +312,8 @@ class Replica(Generic[M]):
 
     def next_timer(self) -> float:
         """Clock time at which a tick is due even if nothing comes in."""
-        return min(self._last_tick_at + self._options.heartbeat_s / 2, self._candidacy.elections.deadline)
+        regular = self._last_tick_at + self._options.heartbeat_s / 2
+        return regular if self._library.is_leader else min(regular, self.elections.deadline)
 
     def _read_step(self, now: float) -> None:
         leading = self._library.is_leader
@@ -370,6 +373,11 @@ class Replica(Generic[M]):
 
     def _finish(self, ticket: Ticket, error: DkvError | None) -> None:
         self._end(ticket, None, error)
+
+    @property
+    def elections(self) -> Elections:
+        """The election timer."""
+        return self._candidacy.elections
 
     @property
     def can_serve_reads(self) -> bool:

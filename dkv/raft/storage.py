@@ -50,8 +50,10 @@ new blocks); hence a limit of twice as much, which cuts off only what an unusual
 """
 
 SWEEP_ROWS_MAX = 2000
-SWEEP_BYTES_MAX = 2 * 1024 * 1024
-"""Debris deleted with one commit at most: some milliseconds. A trim of 100,000 rows takes 50 commits."""
+SWEEP_BYTES_MAX = 1024 * 1024
+"""Debris deleted with one commit at most. Measured on a busy machine: 2,000 rows of 100 B make a commit 3 ms
+longer (at worst 11 ms), 2 MiB in rows of 6 KiB 9 ms (at worst 23 ms). A trim of 100,000 rows takes 50
+commits."""
 
 PRAGMAS = (
     f"page_size = {PAGE_BYTES}",

@@ -46,6 +46,8 @@ class MemoryReplica:
         self.readers: list[Any] = []
         self.tickets: list[tuple[Any, Any]] = []
         self.changes: list[str] = []
+        self.adding: list[tuple[NodeId, Any]] = []
+        self.catching_up: set[NodeId] = set()
         self.rounds = 0
         self.payloads: list[bytes] = []
 
@@ -66,8 +68,7 @@ class MemoryReplica:
 
     def add_voter(self, node: NodeId, ticket: Any) -> None:
         self.changes.append(f"add {node}")
-        self.voters.append(node)
-        self.tickets.append((ticket, None))
+        self.adding.append((node, ticket))
 
     def remove_voter(self, node: NodeId, ticket: Any) -> None:
         self.changes.append(f"remove {node}")
@@ -110,6 +111,10 @@ class MemoryReplica:
             self.last_index += 1
             self.payloads.append(payload)
             ticket.complete(self.machine.apply(self.last_index, payload))
+        for node, ticket in [(node, ticket) for node, ticket in self.adding if node not in self.catching_up]:
+            self.adding.remove((node, ticket))
+            self.voters.append(node)
+            self.tickets.append((ticket, None))
         readers, self.readers = self.readers, []
         tickets, self.tickets = self.tickets, []
         for ticket, value in [*tickets, *((reader, self.last_index) for reader in readers)]:

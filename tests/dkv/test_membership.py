@@ -141,6 +141,20 @@ async def test_a_vote_is_not_asked_for_before_the_joiner_can_be_reached(cluster:
 
 
 @pytest.mark.asyncio
+async def test_a_joiner_that_is_removed_while_it_catches_up_gets_no_vote(cluster: Cluster) -> None:
+    cluster.alive(N4)
+    cluster.replica.catching_up.add(N4.identity)
+    await cluster.join(N4)
+    await cluster.inside.turn()
+    await cluster.membership.remove("n4", cluster.inside.soon())
+    cluster.replica.catching_up.clear()
+    await cluster.inside.turn()
+    await cluster.admitted()
+    assert N4.identity not in cluster.replica.voters
+    assert cluster.names() == ["n1", "n2", "n3"]
+
+
+@pytest.mark.asyncio
 async def test_joining_again_changes_addresses_only(cluster: Cluster) -> None:
     cluster.alive(N4)
     await cluster.join(N4)

@@ -65,7 +65,7 @@ def _propose_at_once(self: Changes, op: Any, node: NodeId, ticket: Any) -> None:
 
 
 def _execute_at_apply(self: Replica[Any], index: int, command: bytes) -> Any:
-    if command[0] == CONFIGURATION:
+    if command[0] == CONFIGURATION and hasattr(self, "_library"):
         self._library._engine._SyncObj__doChangeCluster(list(decode_change(command)))
     return _APPLY(self, index, command)
 

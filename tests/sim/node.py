@@ -161,7 +161,7 @@ def fast_options(append_bytes: int) -> Options:
         heartbeat_s=0.04,
         election_timeout_min_s=0.15,
         election_timeout_max_s=0.3,
-        check_quorum_s=0.35,
+        check_quorum_s=0.8,
         leader_lost_jitter_s=0.03,
         append_bytes=append_bytes,
         window_bytes=4 * append_bytes,

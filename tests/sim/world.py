@@ -93,8 +93,9 @@ class World:
         for me in founders:
             self.disks[me] = Disk(founders)
             self.start(me)
-        for client in range(CLIENTS):
-            self.clock.after(0.2 + self.rng.random() * 0.3, Client(self, client).next)
+        self.clients = [Client(self, number) for number in range(CLIENTS)]
+        for client in self.clients:
+            self.clock.after(0.2 + self.rng.random() * 0.3, client.next)
         self.clock.after(0.01, self._misfortune)
         self.clock.after(0.01, self._dial)
 
@@ -224,6 +225,7 @@ class World:
             self.paused.discard(me)
             if me in self.nodes:
                 self.nodes[me].wake()
+                self.rng.choice(self.clients).read_at(self.nodes[me])
 
         self.clock.after(self.rng.random() * 1.5, wake)
 
@@ -442,19 +444,27 @@ class Client:
         if node is None:
             self._again(self.next)
             return
+        serial = self._new_serial()
+
+        def done() -> None:
+            if serial == self._serial:
+                self._again(self.next)
+
+        self._deadline(serial, self.next)
+        self.read_at(node, done)
+
+    def read_at(self, node: Node, finished: Callable[[], None] = lambda: None) -> None:
+        """A linearizable read at ``node``, judged when it is answered."""
         key = self.world.rng.choice(KEYS)
         floor = self.world.truth.floor(key)
-        serial = self._new_serial()
 
         def done(_: int | None, error: DkvError | None) -> None:
             if error is None and node.alive:
                 row = node.replica.machine.get(key)
                 revision, value = (row.revision, row.value) if row is not None else (0, None)
                 self.world.truth.read(node.me, key, floor, revision, value)
-            if serial == self._serial:
-                self._again(self.next)
+            finished()
 
-        self._deadline(serial, self.next)
         node.replica.read(Reply(done))
         node.wake()
 

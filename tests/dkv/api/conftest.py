@@ -15,13 +15,13 @@ import pytest
 
 from dkv.api.limits import Limits
 from dkv.api.server import ApiServer, OnFollower
-from dkv.api.services import ReadReply, View
 from dkv.errors import LeaderHint
 from dkv.joining import JoinAnswer, JoinRequest, MemberInfo
 from dkv.kv.commands import Batch, Command, Result, encode_batch
 from dkv.kv.state_machine import KeyValue
 from dkv.levels import Level
 from dkv.metrics import Metrics
+from dkv.views import ReadReply, View
 
 
 @dataclass

@@ -103,3 +103,18 @@ async def _outcome(asking: Any) -> str:
         return str((await asking).status)
     except aiohttp.ClientError:
         return "cut"
+
+
+@pytest.mark.asyncio
+async def test_connections_beyond_the_limit_are_closed_and_places_come_back(start_edge: Any) -> None:
+    async with start_edge(limits=Limits(connections_max=1)) as edge:
+        first = await asyncio.open_connection("127.0.0.1", edge.port)
+        second = await asyncio.open_connection("127.0.0.1", edge.port)
+        async with asyncio.timeout(30.0):
+            assert await second[0].read() == b""
+            first[1].write(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert (await first[0].read()).startswith(b"HTTP/1.1 200 OK")
+        for _, writer in (first, second):
+            writer.close()
+            await writer.wait_closed()
+        assert (await edge.ask("GET", "/livez")).status == 200

@@ -63,6 +63,7 @@ GARBAGE: list[bytes] = [
     b"hello there\r\n\r\n",
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
     b"GET / HTTP/9.9\r\n\r\n",
+    b"GET /v1/kv/\xc3\xa4 HTTP/1.1\r\nHost: x\r\n\r\n",
     b"GET / HTTP/1.1\r\nHost : x\r\n\r\n",
     b"GET / HTTP/1.1\r\nHost: x\r\nX-Big: " + b"x" * 10_000 + b"\r\n\r\n",
     b"GET /" + b"x" * 10_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -200,13 +201,10 @@ async def test_expect_100_continue(start_edge: Any) -> None:
         assert (await connection.reply())[0] == 200
 
 
-async def test_an_absolute_target_and_a_non_ascii_one(start_edge: Any) -> None:
+async def test_an_absolute_target(start_edge: Any) -> None:
     async with start_edge() as edge, raw(edge) as connection:
         await connection.say(b"GET http://elsewhere/livez HTTP/1.1\r\nHost: x\r\n\r\n")
         assert (await connection.reply())[0] == 200
-        await connection.say(b'PUT /v1/kv/\xc3\xa4 HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n"1"')
-        status, _, _ = await connection.reply()
-        assert status in (200, 400)
 
 
 async def _until(condition: Any) -> None:

@@ -93,7 +93,7 @@ class Net(logging.Handler):
         """Every sending link between ``nodes`` is up."""
         await self.until(lambda: all(is_up(one, other) for one in nodes for other in nodes if one is not other))
 
-    async def close(self) -> None:
+    async def close_nodes(self) -> None:
         for node in self.nodes:
             await node.peers.close()
 
@@ -166,7 +166,7 @@ async def net(net_log: logging.Logger) -> AsyncIterator[Net]:
     net_log.addHandler(net)
     try:
         yield net
-        await net.close()
+        await net.close_nodes()
     finally:
         net_log.removeHandler(net)
     assert net.failures == []

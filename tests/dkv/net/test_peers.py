@@ -361,10 +361,10 @@ async def test_tls_on_one_side_only(net, tls) -> None:
 @pytest.mark.asyncio
 async def test_closing_in_the_middle_of_everything(net) -> None:
     """A dial that is refused, one that nobody answers, one that is up; closing twice; closing what never started."""
-    silent = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
-    refusing = bind("127.0.0.1", 0)
+    silent, refusing = bind("127.0.0.1", 0), bind("127.0.0.1", 0)
+    silent.listen()
     one, other = await net.node(N1), await net.node(N2)
-    addresses = [sock.getsockname()[1] for sock in (silent.sockets[0], refusing)]
+    addresses = [sock.getsockname()[1] for sock in (silent, refusing)]
     one.peers.set_addresses(
         {"a": f"127.0.0.1:{addresses[0]}", "b": f"127.0.0.1:{addresses[1]}", N2: other.peers.address}
     )
@@ -376,7 +376,6 @@ async def test_closing_in_the_middle_of_everything(net) -> None:
     assert one.peers._tasks == {}
     assert one.events == [("up", N2)]
     silent.close()
-    await silent.wait_closed()
     refusing.close()
 
 

@@ -81,41 +81,33 @@ def test_newest_first_and_groups_apart(store, tmp_path):
     other = FileCheckpoints(tmp_path, "c", 11)
     assert indexes(store) == [700, 60, 50]
     assert other.headers() == []
-    other.keep_only(1)
+    other.discard([50, 60, 700])
     assert indexes(store) == [700, 60, 50]
 
 
-def test_keep_only_leaves_one_and_what_is_being_written(store, tmp_path):
+def test_discarded_ones_are_gone_and_no_others(store):
     for index in (50, 60, 70):
         write(store, index)
-    (tmp_path / "checkpoint-1-part-77").write_bytes(b"left behind by a crash")
-    writer, sink = store.create(header(80)), store.receive()
-    FileCheckpoints(tmp_path, "c", 2).keep_only(1)
-    store.keep_only(70)
-    assert indexes(store) == [70]
+    store.discard([50, 70, 999])
+    assert indexes(store) == [60]
+
+
+def test_what_a_crash_left_unfinished_goes_at_the_next_start(store, tmp_path):
+    write(store, 50)
+    for begun in (store.create(header(60)), store.receive()):
+        begun._part._close()
+    FileCheckpoints(tmp_path, "c", 2)
+    FileCheckpoints(tmp_path, "c", 11)
     assert len(os.listdir(tmp_path)) == 3
-    writer.finish()
-    sink.abort()
-    assert indexes(store) == [80, 70]
-
-
-def test_keep_only_spares_a_newer_one_of_this_life_and_no_other(store, tmp_path):
-    for index in (60, 70):
-        write(store, index)
-    store.keep_only(60)
-    assert indexes(store) == [70, 60]
-    restarted = FileCheckpoints(tmp_path, "c", 1)
-    restarted.keep_only(60)
-    assert indexes(restarted) == [60]
-    restarted.keep_only(1)
-    assert indexes(restarted) == []
+    assert indexes(FileCheckpoints(tmp_path, "c", 1)) == [50]
+    assert os.listdir(tmp_path) == ["checkpoint-1-50"]
 
 
 def test_an_open_file_outlives_its_name(store):
     write(store, 50)
     write(store, 60)
     file = store.open(50)
-    store.keep_only(60)
+    store.discard([50])
     assert indexes(store) == [60]
     assert file.header == header(50)
     assert list(file.blocks()) == BLOCKS

@@ -253,6 +253,15 @@ async def test_a_nearly_full_disk_refuses_writes_but_not_reads(scene: Scene) -> 
     assert await scene.host.read_index(GROUP, soon()) == 7
 
 
+@pytest.mark.asyncio
+async def test_the_room_is_looked_at_again_after_so_many_bytes(scene: Scene) -> None:
+    scene.host.check_room()
+    scene.storage.low = True
+    scene.host.check_room(host_module.SPACE_CHECK_BYTES)
+    with pytest.raises(NoSpace):
+        scene.host.check_room(1)
+
+
 @pytest.mark.parametrize("error", [FatalError("fsync lied"), AssertionError("two leaders"), KeyError("bug")])
 @pytest.mark.parametrize("where", ["tick", "commit"])
 @pytest.mark.asyncio

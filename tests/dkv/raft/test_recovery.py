@@ -105,7 +105,7 @@ class Node:
             return
         index = rng.randrange(first + 1, committed + 1)
         self.publish(index)
-        self.keep_only(index)
+        self.discard_all_but(index)
         keep_from = rng.randrange(first, index)
         self.commit(entries[keep_from - first :], committed)
 
@@ -118,7 +118,7 @@ class Node:
             return
         self.publish(index)
         self.commit(self.cluster[index - 1 : index + 1], index)
-        self.keep_only(index)
+        self.discard_all_but(index)
 
     def publish(self, index):
         self.crash()
@@ -126,7 +126,7 @@ class Node:
         self.disk.checkpoints = [header for header in self.disk.checkpoints if header.last.index != index]
         self.disk.checkpoints.append(CheckpointHeader("c", 1, previous, last, (A,)))
 
-    def keep_only(self, index):
+    def discard_all_but(self, index):
         for header in list(self.disk.checkpoints):
             if header.last.index != index:
                 self.crash()
@@ -134,7 +134,7 @@ class Node:
 
     def recover(self):
         point = recovery_point(self.disk.log, self.disk.checkpoints)
-        self.keep_only(point.applied_index)
+        self.discard_all_but(point.applied_index)
         return point
 
 

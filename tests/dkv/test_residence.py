@@ -1,0 +1,110 @@
+"""Whom a node asks to be let in, what it takes for an answer, and who it is afterwards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dkv import identity as identities
+from dkv import residence as residence_module
+from dkv.addresses import Address
+from dkv.clock import MonotonicClock
+from dkv.errors import BadRequest, LeaderHint, MembershipRefused, NotLeader, StartupError, Unreachable
+from dkv.gate import Gate
+from dkv.identity import Identity
+from dkv.joining import MemberInfo
+from dkv.levels import Level
+from dkv.residence import Residence
+
+ME = MemberInfo("n2.0000000b", "n2", "127.0.0.1:30002", "127.0.0.1:50002")
+FOUNDER = MemberInfo("n1.0000000a", "n1", "127.0.0.1:30001", "127.0.0.1:50001")
+ANSWER = {
+    "cluster": "c1",
+    "founder": FOUNDER.identity,
+    "leader": FOUNDER.identity,
+    "members": [{"identity": FOUNDER.identity, "name": "n1", "rest": FOUNDER.rest, "raft": FOUNDER.raft}],
+}
+A, B = Address("127.0.0.1", 1), Address("127.0.0.1", 2)
+
+
+class Members:
+    """What each address answers, in order; the last answer stays."""
+
+    def __init__(self, **answers: list[Any]) -> None:
+        self.answers = {f"127.0.0.1:{port[1:]}": answer for port, answer in answers.items()}
+        self.asked: list[str] = []
+
+    async def call(self, rest: str, method: str, path: str, body: Any, deadline: float) -> Any:
+        assert (method, path, body.identity) == ("POST", "/join", ME.identity)
+        self.asked.append(rest)
+        answers = self.answers[rest]
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+async def join(members: Members, *targets: Address) -> tuple[Identity, list[MemberInfo]]:
+    return await Residence(ME, targets, members.call, MonotonicClock()).found_or_join()
+
+
+@pytest.mark.asyncio
+async def test_without_targets_a_node_founds() -> None:
+    identity, members = await join(Members())
+    assert (identity.identity, identity.founder, members) == (ME.identity, ME.identity, [ME])
+
+
+@pytest.mark.asyncio
+async def test_a_joiner_is_who_it_is_and_where_the_members_are() -> None:
+    identity, members = await join(Members(p1=[ANSWER]), A)
+    assert identity == Identity(cluster="c1", name="n2", identity=ME.identity, founder=FOUNDER.identity)
+    assert members == [FOUNDER]
+
+
+@pytest.mark.asyncio
+async def test_a_joiner_asks_until_somebody_lets_it_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(residence_module, "RETRY_S", 0.0)
+    hint = NotLeader("there", leader=LeaderHint("n1", FOUNDER.rest))
+    members = Members(p1=[Unreachable("down")], p2=[Unreachable("down"), hint], p30001=[ANSWER])
+    assert (await join(members, A, B))[0].cluster == "c1"
+    assert members.asked == [str(A), str(B), str(A), str(B), FOUNDER.rest]
+
+
+@pytest.mark.parametrize("error", [BadRequest("no such name"), MembershipRefused("n2 is alive")])
+@pytest.mark.asyncio
+async def test_a_refusal_ends_the_start(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    monkeypatch.setattr(residence_module, "RETRY_S", 0.0)
+    with pytest.raises(StartupError, match=f"does not let this node in: {error}"):
+        await join(Members(p1=[error]), A)
+
+
+def test_identities_are_drawn_and_kept() -> None:
+    identity = identities.founding("n1", identities.draw("n1"))
+    assert identity.identity != identities.draw("n1")
+    assert identities.decode(identities.encode(identity), "n1", "DIR") == identity
+
+
+@pytest.mark.parametrize(
+    ("stored", "says"),
+    [
+        (b"{", "cannot be read"),
+        (b'{"cluster":"c","name":"n2","identity":"n2.0","founder":"n2.0"}', "belongs to node n2, not to n1"),
+        (b'{"cluster":"c","name":"n1","identity":"n1.0","founder":"n1.0","format":2}', "newer dkv"),
+    ],
+)
+def test_other_peoples_identities_are_refused(stored: bytes, says: str) -> None:
+    with pytest.raises(StartupError, match=says):
+        identities.decode(stored, "n1", "DIR")
+
+
+@pytest.mark.asyncio
+async def test_a_closed_gate_refuses_and_an_open_one_is_the_router(inside: Any) -> None:
+    gate = Gate("n1")
+    assert not gate.view().ready
+    for request in (gate.write([], deadline=inside.soon()), gate.read([], Level.NONE, deadline=inside.soon())):
+        with pytest.raises(Exception, match="still starting"):
+            await request
+    gate.open(inside.router)
+    assert gate.view() == inside.router.view()
+    assert (await gate.read(["a"], Level.NONE, deadline=inside.soon())).rows == [None]
