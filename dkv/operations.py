@@ -188,7 +188,7 @@ class NodeOperations:
             checks["leader"] = "no leader is known"
         if (role := organs.replica.role()) in (Role.LEARNER, Role.REMOVED):
             checks["member"] = f"this node is a {role}: it has no vote"
-        for check, probe in (("disk", organs.host.check_room), ("read", None)):
+        for check, probe in (("disk", organs.host.space.check), ("read", None)):
             try:
                 if probe is not None:
                     probe()

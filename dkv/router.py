@@ -180,7 +180,7 @@ class Router:
             raise self.not_leader()
         validate_request(commands)
         write = _Write(commands, deadline, self._loop)
-        self._host.check_room(write.size_bytes)
+        self._host.space.check(write.size_bytes)
         if self._writing >= REQUESTS_MAX or self._writing_bytes + write.size_bytes > WRITE_BYTES_MAX:
             text = f"{self._writing} writes wait at this node already. Nothing was changed; try again shortly."
             raise Busy(text, retry_after_s=RETRY_AFTER_S)

@@ -21,6 +21,7 @@ from dkv.clock import Clock
 from dkv.errors import DkvError, NoSpace, ShuttingDown
 from dkv.raft.contracts import DiskFull, GroupId, NodeId, Ticket
 from dkv.raft.messages import BadMessage, decode, encode
+from dkv.raft.space import DISK_FULL, Space
 from dkv.raft.waiters import Waiter, Waiters
 
 if TYPE_CHECKING:
@@ -38,19 +39,11 @@ largest frames of several peers; beyond that the node is seconds behind, and Raf
 STALL_RETRY_S = 0.1
 """How often a commit that found the disk full is tried again."""
 
-SPACE_CHECK_S = 0.25
-SPACE_CHECK_BYTES = 512 * 1024
-"""How old the answer to "is the disk nearly full?" may be, and how much may be appended on its word: asking costs a
-system call, but a fast writer fills what a small disk keeps in reserve within a quarter of a second."""
-
 BACKGROUND_THREADS = 2
 """One checkpoint being written and one snapshot being verified; more would only fight for the disk."""
 
 TIMER_SLACK_S = 0.001
 """uvloop's timers count in milliseconds and may ring one early."""
-
-DISK_FULL = "This node's disk is full: writes are refused until there is room. Nothing was changed."
-DISK_LOW = "This node's disk is nearly full: writes are refused until there is room. Nothing was changed."
 
 
 class Durable(Protocol):
@@ -117,11 +110,9 @@ class Host:
         self._turn_handle: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = float("inf")
-        self._low = False
-        self._low_checked = float("-inf")
-        self._unchecked_bytes = 0
         self._threads = ThreadPoolExecutor(BACKGROUND_THREADS, thread_name_prefix="dkv-background")
         self._committer = ThreadPoolExecutor(1, thread_name_prefix="dkv-commit")
+        self.space = Space(storage, clock)
         self.turns = 0
         self.waiters = Waiters(clock, self._loop)
         self.refused_frames: dict[str, int] = {}
@@ -198,7 +189,7 @@ class Host:
 
     async def propose(self, group: GroupId, payload: bytes, deadline: float) -> Any:
         """What ``StateMachine.apply`` returned for ``payload``."""
-        self.check_room(len(payload))
+        self.space.check(len(payload))
         return await self._ask("write", deadline, partial(self._replicas[group][0].propose, payload))
 
     async def read_index(self, group: GroupId, deadline: float) -> int:
@@ -231,20 +222,6 @@ class Host:
 
         self._call(hand_over)
         return await self.waiters.wait(waiter)
-
-    def check_room(self, size_bytes: int = 0) -> None:
-        """Raises ``NoSpace`` while the disk is full or nearly so: nothing new may be appended.
-
-        ``size_bytes``: of what is about to be.
-        """
-        if self._phase is Phase.STALLED:
-            raise NoSpace(DISK_FULL)
-        now = self._clock.now()
-        self._unchecked_bytes += size_bytes
-        if now - self._low_checked > SPACE_CHECK_S or self._unchecked_bytes > SPACE_CHECK_BYTES:
-            self._low, self._low_checked, self._unchecked_bytes = self._storage.low_on_space(), now, 0
-        if self._low:
-            raise NoSpace(DISK_LOW)
 
     # ---- the turn
 
@@ -307,7 +284,7 @@ class Host:
         # The commit has returned: from here on, and only from here on, others may learn of it.
         if self._phase is Phase.STALLED:
             log.warning("there is room on the disk again: this node goes on")
-        self._phase = Phase.IDLE
+        self._phase, self.space.full = Phase.IDLE, False
         self.turns += 1
         if commit_s is not None:
             self._metrics.fsync_duration.observe(commit_s)
@@ -336,7 +313,7 @@ class Host:
     def _stall(self, error: DiskFull) -> None:
         if self._phase is not Phase.STALLED:
             log.error("the disk is full: this node neither sends nor answers until there is room (%s)", error)
-        self._phase = Phase.STALLED
+        self._phase, self.space.full = Phase.STALLED, True
         for _, source in self._replicas.values():
             source.refuse(NoSpace(DISK_FULL))
         self._loop.call_later(STALL_RETRY_S, self._retry)

@@ -72,7 +72,7 @@ class Player:
             new_machine=lambda: self._watched(WatchedMachine()),
             load_machine=lambda blocks: self._watched(WatchedMachine.load(blocks)),
             clock=stage,
-            rng=random.Random(me),
+            rng=random.Random(f"{me} {stage.time}"),  # another in each life
             options=stage.options,
             background=lambda work, done: self._background.append((work, done)),
         )

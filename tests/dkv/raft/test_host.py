@@ -13,6 +13,7 @@ from dkv.clock import MonotonicClock
 from dkv.errors import DkvError, FatalError, NoSpace, Outcome, ShuttingDown, Timeout
 from dkv.metrics import Metrics
 from dkv.raft import host as host_module
+from dkv.raft import space
 from dkv.raft.contracts import DiskFull, NodeId
 from dkv.raft.host import Host, Phase
 from dkv.raft.messages import HigherTerm, Message, Vote, encode
@@ -255,11 +256,11 @@ async def test_a_nearly_full_disk_refuses_writes_but_not_reads(scene: Scene) -> 
 
 @pytest.mark.asyncio
 async def test_the_room_is_looked_at_again_after_so_many_bytes(scene: Scene) -> None:
-    scene.host.check_room()
+    scene.host.space.check()
     scene.storage.low = True
-    scene.host.check_room(host_module.SPACE_CHECK_BYTES)
+    scene.host.space.check(space.CHECK_BYTES)
     with pytest.raises(NoSpace):
-        scene.host.check_room(1)
+        scene.host.space.check(1)
 
 
 @pytest.mark.parametrize("error", [FatalError("fsync lied"), AssertionError("two leaders"), KeyError("bug")])
