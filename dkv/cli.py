@@ -66,11 +66,13 @@ def serve(**flags: Any) -> None:
     from dkv.config import load
     from dkv.lifecycle import serve_node
 
+    refusal = ""
     try:
-        config = load(flags, os.environ)
-        serve_node(config)
+        serve_node(load(flags, os.environ))
     except* StartupError as group:
-        sys.exit(_refuse(str(_first(group))))
+        refusal = str(_first(group))
+    if refusal:
+        sys.exit(_refuse(refusal))
 
 
 def _refuse(sentence: str) -> int:

@@ -50,17 +50,14 @@ class Directory:
         self.me = me
         self._hints = {member.identity: member for member in hints}
         self._rows: dict[str, MemberInfo] = {}
-        self._complete = False
-
-    def learn(self, hints: Iterable[MemberInfo]) -> None:
-        """What a join answer said."""
-        self._hints = {member.identity: member for member in hints}
+        self._leaders: dict[str, LeaderHint] = {}
         self._complete = False
 
     def follow(self, members: Iterable[MemberInfo], *, complete: bool) -> None:
         """The directory rows as applied here. ``complete``: this node has caught up since it started."""
         self._rows = {member.identity: member for member in members}
         self._complete = self._complete or complete
+        self._leaders.clear()
 
     def members(self) -> list[MemberInfo]:
         """All that are known, by identity."""
@@ -82,9 +79,13 @@ class Directory:
         return [member for member in self.members() if member.name == name]
 
     def hint(self, identity: str | None) -> LeaderHint | None:
-        """Where to send a client that needs ``identity``."""
-        member = None if identity is None else self.find(identity)
-        return None if member is None else LeaderHint(member.name, member.rest)
+        """Where to send a client that needs ``identity``. Asked for each reply, hence remembered."""
+        if identity is None:
+            return None
+        hint = self._leaders.get(identity)
+        if hint is None and (member := self.find(identity)) is not None:
+            hint = self._leaders[identity] = LeaderHint(member.name, member.rest)
+        return hint
 
 
 def name_in(identity: str) -> str:

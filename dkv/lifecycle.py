@@ -23,8 +23,6 @@ def serve_node(config: Config) -> None:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_node(config))
-    except (SystemExit, KeyboardInterrupt):
-        raise
     finally:
         log.stop()
 

@@ -16,7 +16,7 @@ import random
 import signal
 import socket
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -32,6 +32,7 @@ from dkv.errors import DkvError, StartupError
 from dkv.gate import Gate
 from dkv.identity import Identity
 from dkv.joining import MemberInfo
+from dkv.kv.blocks import BadBlocks
 from dkv.kv.state_machine import KeyValue
 from dkv.lifecycle import die
 from dkv.membership import Membership
@@ -40,7 +41,7 @@ from dkv.net.door import bind
 from dkv.net.peers import Peers
 from dkv.operations import NodeOperations, Organs, is_up
 from dkv.raft.checkpoint import FileCheckpoints
-from dkv.raft.contracts import GroupId
+from dkv.raft.contracts import CheckpointCorrupt, GroupId
 from dkv.raft.host import Host
 from dkv.raft.replica import Replica
 from dkv.raft.status import Role
@@ -117,6 +118,7 @@ class Node:
                 await self._stopped
                 await self._end()
         finally:
+            await self._calls.close()
             storage.close()
         log.info("stopped")
 
@@ -141,6 +143,9 @@ class Node:
         if DATA_GROUP not in storage.groups:
             storage.found_group(DATA_GROUP, (identity.founder,))
         organs = await self._assemble(storage, identity, Directory(me, hints))
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(GC_THRESHOLD, 20, 50)
         await organs.peers.start(listener)
         self._open(organs)
         settled = asyncio.Event()
@@ -149,9 +154,6 @@ class Node:
             async with asyncio.timeout(READY_PATIENCE_S):
                 await settled.wait()
         self._announce(organs)
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(GC_THRESHOLD, 20, 50)
         await self._sample_round_trips(organs.peers)
 
     async def _listen(self, before: str) -> int:
@@ -217,7 +219,7 @@ class Node:
             log=storage.group(DATA_GROUP),
             checkpoints=FileCheckpoints(self._config.data_dir, identity.cluster, DATA_GROUP),
             new_machine=KeyValue,
-            load_machine=KeyValue.load,
+            load_machine=_load_machine,
             clock=self._clock,
             rng=self._rng,
             options=self._config.raft_options,
@@ -286,7 +288,6 @@ class Node:
         if organs is not None and organs.replica.is_leader:
             await self._hand_over(organs)
         await self._server.stop()
-        await self._calls.close()
         for task in self._tasks:
             task.cancel()
         if organs is not None:
@@ -323,3 +324,11 @@ def _bind_again(wanted: Address, before: str) -> socket.socket:
         with suppress(StartupError):
             return bind(wanted.host, int(before.rpartition(":")[2]))
     return bind(*wanted)
+
+
+def _load_machine(blocks: Iterator[bytes]) -> KeyValue:
+    # kv and raft are strangers: each has its own word for a state that cannot be read.
+    try:
+        return KeyValue.load(blocks)
+    except BadBlocks as error:
+        raise CheckpointCorrupt(str(error)) from error

@@ -14,7 +14,7 @@ import msgspec
 import dkv
 from dkv.addresses import Address
 from dkv.clock import Clock
-from dkv.errors import DkvError, MembershipRefused, StartupError
+from dkv.errors import DkvError, MembershipRefused, Outcome, StartupError
 from dkv.identity import Identity, founding
 from dkv.joining import JoinAnswer, JoinRequest, MemberInfo
 from dkv.levels import Level
@@ -77,7 +77,7 @@ class Residence:
                         raise StartupError(f"{target} does not let this node in: {error.message}") from None
                     problem = error.message
                 except DkvError as error:
-                    if not error.retryable:
+                    if not error.retryable and error.outcome is Outcome.NOT_APPLIED:
                         raise StartupError(f"{target} does not let this node in: {error.message}") from None
                     problem = error.message
                 if self._clock.now() - complained > COMPLAIN_S:

@@ -133,6 +133,7 @@ class Router:
         self._group: GroupId = replica.group
         self._writes: list[_Write] = []
         self._readers: list[Waiter] = []
+        self._seen = View(directory.me.name, None, 0, 0, False)
         self.committed_count = 0
         self.failed_count = 0
         self._writing = 0
@@ -152,10 +153,13 @@ class Router:
         return self._writing
 
     def view(self) -> View:
-        replica, directory = self._replica, self._directory
-        leader = directory.hint(replica.leader)
+        replica, seen = self._replica, self._seen
+        term, index, leader = replica.term, replica.applied_index, self._directory.hint(replica.leader)
         ready = leader is not None and self._ready()
-        return View(directory.me.name, leader, replica.term, replica.applied_index, ready)
+        # Asked for each reply; those of one turn share the answer.
+        if seen.applied_index != index or seen.leader is not leader or seen.term != term or seen.ready != ready:
+            seen = self._seen = View(self._directory.me.name, leader, term, index, ready)
+        return seen
 
     def not_leader(self) -> DkvError:
         """Why this node cannot take a write, and who can."""

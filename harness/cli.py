@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from harness import foreground, growth, logs, rundir, startup
+from harness import foreground, growth, logs, ports, rundir, startup
 from harness.cluster import GRACE_S, Cluster
 from harness.errors import HarnessError, Refused, UsageError
 from harness.rundir import RunDir
@@ -75,10 +75,23 @@ def _act(view: View, run_dir: RunDir, action: Callable[[Cluster], Sequence[str]]
 @click.argument("count", type=click.IntRange(1), required=False)
 @click.option("-d", "--detach", is_flag=True, help="Return when it serves; `down` stops it.")
 @click.option("--node-command", help="What starts a node, before its flags (default: this Python's dkv serve).")
-def up(view: View, run_dir: RunDir, count: int | None, detach: bool, node_command: str | None) -> None:
+@click.option(
+    "--port-offset",
+    type=click.IntRange(0, ports.OFFSET_MAX),
+    default=0,
+    help=f"Added to the ports from {ports.REST_BASE} and {ports.RAFT_BASE} on (moves on by itself if they are taken).",
+)
+def up(
+    view: View,
+    run_dir: RunDir,
+    count: int | None,
+    detach: bool,
+    node_command: str | None,
+    port_offset: int,
+) -> None:
     """Start COUNT nodes (default 3), or the stopped cluster of the run directory from its data."""
     began = startup.process_began()
-    plan = startup.prepare(run_dir, count, node_command)
+    plan = startup.prepare(run_dir, count, node_command, port_offset)
     foreground.interrupt_on_signals()
     supervisor = startup.launch(run_dir, attached=not detach)
     cluster = Cluster(run_dir, random.Random(), lambda _: None)

@@ -21,9 +21,19 @@ def survey(run_dir: RunDir, *, resources: bool = False) -> Survey:
     facts = ask(run_dir, "state")["nodes"]
     running = [node for node in facts if node["running"]]
     replies = get_all([(node["rest"], "/status") for node in running], STATUS_S)
-    words = {node["name"]: _word(node["name"], reply) for node, reply in zip(running, replies, strict=True)}
+    words = {node["name"]: _word(node, reply) for node, reply in zip(running, replies, strict=True)}
     usage = _usage([node["pid"] for node in running]) if resources else {}
     return Survey(tuple(_member(node, words.get(node["name"]), usage) for node in facts))
+
+
+def is_ours(node: dict[str, Any]) -> bool:
+    """Whether the supervisor's child is who answers at the node's address: another process may have got its port."""
+    reply = get_all([(node["rest"], "/status")], STATUS_S)[0]
+    return reply is not None and _is_from(reply, node)
+
+
+def _is_from(reply: Reply, node: dict[str, Any]) -> bool:
+    return reply.status == 200 and isinstance(reply.body, dict) and reply.body.get("pid") == node["pid"]
 
 
 def name_of(identity: str) -> str:
@@ -31,14 +41,12 @@ def name_of(identity: str) -> str:
     return identity.partition(".")[0]
 
 
-def _word(name: str, reply: Reply | None) -> Word | None:
-    """None unless it is that node's own answer: another process may have got the port."""
-    if reply is None or reply.status != 200 or not isinstance(reply.body, dict):
+def _word(node: dict[str, Any], reply: Reply | None) -> Word | None:
+    """None if it did not answer, or is still starting."""
+    if reply is None or not _is_from(reply, node):
         return None
     body = reply.body
     try:
-        if name_of(str(body["id"])) != name:
-            return None
         return Word(
             role=str(body["role"]),
             term=int(body["term"]),

@@ -18,8 +18,8 @@ REST_BASE = 30_000
 RAFT_BASE = 50_000
 OFFSET_STEP = 100
 """Room for nodes n1..n99 in a block."""
-OFFSETS_MAX = 99
-"""Blocks tried before giving up: up to 39,999 and 59,999, short of the next base and of the end of the range."""
+OFFSET_MAX = 9_800
+"""The last block: up to 39,899 and 59,899, short of the next base and of the end of the range."""
 
 
 def rest_port(number: int, offset: int) -> int:
@@ -32,14 +32,20 @@ def raft_port(number: int, offset: int) -> int:
     return RAFT_BASE + offset + number
 
 
-def choose_offset(numbers: Iterable[int], is_free: Callable[[int], bool], first_offset: int = 0) -> int:
-    """The first block from ``first_offset`` on in which every port of the nodes ``numbers`` is free."""
+def choose_offset(
+    numbers: Iterable[int],
+    is_free: Callable[[int], bool],
+    is_claimed: Callable[[int], bool] = lambda _: False,
+    first_offset: int = 0,
+) -> int:
+    """The first block from ``first_offset`` on that nobody claims and where the ports of all ``numbers`` are free."""
     wanted = list(numbers)
-    for block in range(OFFSETS_MAX):
-        offset = first_offset + block * OFFSET_STEP
-        if all(is_free(port(number, offset)) for number in wanted for port in (rest_port, raft_port)):
+    for offset in range(first_offset, OFFSET_MAX + 1, OFFSET_STEP):
+        if not is_claimed(offset) and all(
+            is_free(port(number, offset)) for number in wanted for port in (rest_port, raft_port)
+        ):
             return offset
-    raise Refused(f"no block of free ports was found from {REST_BASE} and {RAFT_BASE} on")
+    raise Refused(f"no block of free ports from {REST_BASE + first_offset} and {RAFT_BASE + first_offset} on")
 
 
 def is_free(port: int) -> bool:
@@ -54,8 +60,32 @@ def is_free(port: int) -> bool:
     return True
 
 
+def claim(offset: int) -> socket.socket | None:
+    """Keep a block for one cluster while the socket lives; None if another has it.
+
+    Needed because a reserved port looks free as long as its node does not run. The name is an abstract one (unix(7)): it
+    vanishes with its holder.
+    """
+    holder = socket.socket(socket.AF_UNIX)
+    try:
+        holder.bind(f"\0dkv-harness/ports/{offset}")
+    except OSError:
+        holder.close()
+        return None
+    return holder
+
+
+def is_claimed(offset: int) -> bool:
+    """Whether a supervisor that lives has this block."""
+    holder = claim(offset)
+    if holder is None:
+        return True
+    holder.close()
+    return False
+
+
 def reserve(address: str) -> socket.socket | None:
-    """Keep ``host:port`` from being taken as a source port while the socket lives; None if somebody listens there."""
+    """Keep ``host:port`` from becoming a source port while the socket lives; None if it is in use."""
     host, _, port = address.rpartition(":")
     holder = socket.socket()
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -51,7 +51,7 @@ class Serving:
     survey: Survey
 
 
-def prepare(run_dir: RunDir, count: int | None, node_command: str | None) -> Plan:
+def prepare(run_dir: RunDir, count: int | None, node_command: str | None, first_offset: int = 0) -> Plan:
     """The roster to start: the one in the directory, else a new one. Refused if it runs, or has another size."""
     if (pid := run_dir.supervisor_pid()) is not None:
         raise Refused(
@@ -65,13 +65,22 @@ def prepare(run_dir: RunDir, count: int | None, node_command: str | None) -> Pla
                 f"{run_dir.path} holds a cluster of {len(known.nodes)} ({', '.join(known.names)}): `dkv-harness up` "
                 "without a number starts it again, then `add` and `leave` change its size; `clean` deletes it"
             )
+        _check_ports(known)
         return Plan(known, resumed=known.founded)
     wanted = NODES_DEFAULT if count is None else count
     command = tuple(shlex.split(node_command)) if node_command else NODE_COMMAND
-    offset = ports.choose_offset(range(1, wanted + 1), ports.is_free)
+    offset = ports.choose_offset(range(1, wanted + 1), ports.is_free, ports.is_claimed, first_offset)
     fresh = roster.new_roster(wanted, offset, command)
     run_dir.save(fresh)
     return Plan(fresh, resumed=False)
+
+
+def _check_ports(known: Roster) -> None:
+    """The nodes' addresses are written in their data: they cannot move out of somebody's way."""
+    for node in known.nodes:
+        for address in (node.rest, node.raft):
+            if not ports.is_free(int(address.rpartition(":")[2])):
+                raise Refused(f"{address}, where {node.name} listens, is taken by another process: end that first")
 
 
 def launch(run_dir: RunDir, *, attached: bool) -> subprocess.Popen[bytes]:
@@ -133,6 +142,8 @@ def _first_write(cluster: Cluster, deadline: float) -> str:
             if node["exit_code"] is not None:
                 cluster.raise_if_dead(observe.survey(cluster.run_dir), [node["name"]])
             address = node["rest"]
+            if not observe.is_ours(node):
+                continue
             reply = _write(address, {"cmd": "set", "key": PROBE_KEY, "val": "serving"})
             if reply is not None and reply.status == 307:
                 address = _location(reply)

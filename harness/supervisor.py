@@ -44,6 +44,7 @@ class Supervisor:
     def __init__(self, run_dir: RunDir, cluster: Roster, origin: str) -> None:
         self._run_dir, self._roster, self._origin = run_dir, cluster, origin
         self._children = {name: self._child(name) for name in cluster.names}
+        self._block = ports.claim(cluster.offset)
         self._reserved = [ports.reserve(address) for node in cluster.nodes for address in (node.rest, node.raft)]
         self._done = asyncio.Event()
         self._verbs: dict[str, Verb] = {
@@ -135,7 +136,7 @@ class Supervisor:
 
     async def _add(self, _: Request) -> Request:
         """Start a node of the next name on free ports."""
-        offset = ports.choose_offset([self._roster.next_number], ports.is_free, self._roster.offset)
+        offset = ports.choose_offset([self._roster.next_number], ports.is_free, first_offset=self._roster.offset)
         grown, node = roster.with_new_node(self._roster, offset)
         self._save(grown)
         self._reserved += [ports.reserve(node.rest), ports.reserve(node.raft)]

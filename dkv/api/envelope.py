@@ -89,6 +89,8 @@ class Envelope:
             extra += f"Location: http://{error.leader.rest}{exchange.target}\r\n"
         if error.retry_after_s is not None or error.status in _LATER:
             wait_s = RETRY_AFTER_S if error.retry_after_s is None else error.retry_after_s
+            # The header knows whole seconds only (RFC 9110 10.2.3); an election is over long before one has passed.
+            document["retry_after_s"] = wait_s
             extra += f"Retry-After: {max(1, math.ceil(wait_s))}\r\n"
         document.update(error.details)
         # What is left of a body that was refused must not be taken for the next request.

@@ -87,6 +87,7 @@ class _ErrorBody(msgspec.Struct, frozen=True):
     retryable: bool | None = None
     leader: _Leader | None = None
     revision: int | None = None
+    retry_after_s: float | None = None
 
 
 class _FailedBatch(msgspec.Struct, frozen=True):
@@ -178,7 +179,7 @@ def parse_refusal(reply: Reply) -> Refusal:
     error = _typed(body)
     if error.leader is None and reply.status in REDIRECTS:
         error.leader = _located(reply)
-    error.retry_after_s = _retry_after_s(reply)
+    error.retry_after_s = _retry_after_s(reply) if body.retry_after_s is None else body.retry_after_s
     return Refusal(error, error.retryable if body.retryable is None else body.retryable)
 
 

@@ -66,12 +66,12 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self.remote = "{}:{}".format(*(transport.get_extra_info("peername") or ("?", "?"))[:2])
-        _configure(transport.get_extra_info("socket"))
         deadline_s = self._options.handshake_deadline_s
         self._deadline = asyncio.get_running_loop().call_later(
             deadline_s, self.abort, f"the handshake was not complete after {deadline_s:g} s"
         )
         self._owner.link_made(self)
+        _configure(transport.get_extra_info("socket"))
 
     def data_received(self, data: bytes) -> None:
         if self.ended is not None:
@@ -125,7 +125,14 @@ class Link(asyncio.Protocol):
         self.ended = self.ended or why
         self._transport.abort()
 
+    def forsake(self, why: str) -> None:
+        """``abort``, for a connection that the loop gave up by itself: uvloop then closes it without saying so."""
+        self.abort(why)
+        pass
+
     def connection_lost(self, error: Exception | None) -> None:
+        if self.closed.done():  # forsaken before
+            return
         if self._deadline is not None:
             self._deadline.cancel()
         if self.ended is None:

@@ -94,9 +94,7 @@ class Sender:
         self.state = LinkState.DIALLING
         self._wake.clear()
         try:
-            host, port = split_address(self.address)
-            async with asyncio.timeout(self._options.connect_deadline_s):
-                await asyncio.get_running_loop().create_connection(self._new_link, host, port, ssl=self._tls)
+            await self._connect()
         except TimeoutError:
             self._note(f"no connection within {self._options.connect_deadline_s:g} s")
         except (OSError, ValueError) as error:
@@ -105,6 +103,16 @@ class Sender:
         if self.link is not None:
             # Shielded: cancelling this task must not cancel the future that others await as well.
             await asyncio.shield(self.link.closed)
+
+    async def _connect(self) -> None:
+        host, port = split_address(self.address)
+        try:
+            async with asyncio.timeout(self._options.connect_deadline_s):
+                await asyncio.get_running_loop().create_connection(self._new_link, host, port, ssl=self._tls)
+        except BaseException:  # whatever ended the dial, cancellation above all
+            if self.link is not None:
+                self.link.forsake("given up by this node")
+            raise
 
     async def _wait(self, delay_s: float) -> None:
         try:

@@ -170,6 +170,8 @@ class Host:
 
     def _worked(self, done: Callable[[Any], None], future: Future[Any]) -> None:
         # Runs in the worker's thread.
+        if future.cancelled():
+            return  # the node stops
         error = future.exception()
         if isinstance(error, Exception) or error is None:
             outcome = error if error is not None else future.result()
@@ -282,7 +284,7 @@ class Host:
 
     def _finish(self, commit_s: float | None) -> None:
         # The commit has returned: from here on, and only from here on, others may learn of it.
-        if self._phase is Phase.STALLED:
+        if self.space.full:
             log.warning("there is room on the disk again: this node goes on")
         self._phase, self.space.full = Phase.IDLE, False
         self.turns += 1
@@ -311,7 +313,7 @@ class Host:
     # ---- a full disk, a broken node
 
     def _stall(self, error: DiskFull) -> None:
-        if self._phase is not Phase.STALLED:
+        if not self.space.full:
             log.error("the disk is full: this node neither sends nor answers until there is room (%s)", error)
         self._phase, self.space.full = Phase.STALLED, True
         for _, source in self._replicas.values():
@@ -370,4 +372,4 @@ class Host:
             source.refuse(stopping)
         self.waiters.fail_all(stopping)
         for threads in (self._committer, self._threads):
-            await asyncio.to_thread(threads.shutdown)
+            await asyncio.to_thread(threads.shutdown, cancel_futures=True)

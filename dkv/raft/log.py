@@ -26,9 +26,9 @@ class LogPosition:
 class Log:
     """Entries ``first_index .. last_index`` without gaps."""
 
-    def __init__(self, disk: GroupLog) -> None:
+    def __init__(self, disk: GroupLog, state: LoggedState) -> None:
+        """``state``: what ``disk.load()`` returned."""
         self._disk = disk
-        state: LoggedState = disk.load()
         self.entries: list[Entry] = list(state.entries)
         assert len(self.entries) >= 2, f"a log has at least its two base entries, this one has {len(self.entries)}"
         self.term, self.vote = state.term, state.vote

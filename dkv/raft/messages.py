@@ -150,5 +150,5 @@ def decode(data: bytes) -> Message:
     """Bytes → message. Raises ``BadMessage``; checks types and shapes, not yet what an entry may contain."""
     try:
         return _decoder.decode(data)
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:  # RecursionError: deep nesting
         raise BadMessage(str(error)) from None

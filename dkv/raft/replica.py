@@ -59,8 +59,9 @@ class Replica(Generic[M]):
         """Open and recover: checkpoint, then the log behind it. Blocking; raises ``StartupError``."""
         self.group, self.me = group, me
         self._clock, self._options = clock, options
-        self._log = Log(log)
-        start = recovery_point(log.load(), checkpoints.headers())
+        logged = log.load()
+        start = recovery_point(logged, checkpoints.headers())
+        self._log = Log(log, logged)
         self._log.commit_index = start.commit_index
         self._state: State[M] = State(
             cluster=cluster,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
+from dkv.errors import StartupError
 from dkv.raft.checkpointing import Checkpointing
-from dkv.raft.contracts import CheckpointStore, GroupId, NodeId, StateMachine
+from dkv.raft.contracts import CheckpointCorrupt, CheckpointStore, GroupId, NodeId, StateMachine
 from dkv.raft.log import Log
 from dkv.raft.messages import Message, SnapshotChunk, SnapshotPull
 from dkv.raft.options import Options
@@ -33,13 +34,11 @@ class State(Generic[M]):
         background: Background,
         send: Callable[[NodeId, Message], None],
     ) -> None:
-        """Load what ``start`` says. Blocking; raises ``CheckpointCorrupt``."""
+        """Load what ``start`` says. Blocking; raises ``StartupError`` if it is damaged."""
         self._send = send
         self.machine: M = new_machine()
         if start.checkpoint is not None:
-            file = checkpoints.open(start.applied_index)
-            self.machine = load_machine(file.blocks())
-            file.close()
+            self.machine = _load(checkpoints, start.applied_index, load_machine)
         checkpoints.discard(start.discarded)
         self._machine_index = start.applied_index
         self._retiring: list[Iterator[None]] = []
@@ -107,3 +106,17 @@ class State(Generic[M]):
     def _send_if(self, node: NodeId, message: Message | None) -> None:
         if message is not None:
             self._send(node, message)
+
+
+def _load(checkpoints: CheckpointStore, index: int, load_machine: Callable[[Iterator[bytes]], M]) -> M:
+    try:
+        file = checkpoints.open(index)
+        try:
+            return load_machine(file.blocks())
+        finally:
+            file.close()
+    except CheckpointCorrupt as error:
+        raise StartupError(
+            f"the checkpoint at {index} is damaged ({error}), and the log before it is gone. If the other nodes of the "
+            "cluster are well, move the whole data directory away and start this node with --join"
+        ) from error

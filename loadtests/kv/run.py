@@ -36,14 +36,17 @@ class Run:
         """A test starts."""
         self.latencies = Latencies()
         self._began, self._cpu_s = time.monotonic(), _cpu_s()
-        self._seconds, self._share = 0.0, 0.0
+        self._seconds, self._share, self._worker_share = 0.0, 0.0, 0.0
 
     def end(self, **_: Any) -> None:
         """A test stops; in the web interface this is the end of it."""
-        self._seconds = time.monotonic() - self._began
-        self._share = (_cpu_s() - self._cpu_s) / max(self._seconds, 1e-9)
+        self._measure()
         if self.environment.web_ui is not None:
             self.report()
+
+    def _measure(self) -> None:
+        self._seconds = max(time.monotonic() - self._began, 1e-9)
+        self._share = (_cpu_s() - self._cpu_s) / self._seconds
 
     def record(self, name: str, response_time: float, exception: BaseException | None, **_: Any) -> None:
         """Locust's ``request`` event; ``response_time`` in milliseconds."""
@@ -54,21 +57,24 @@ class Run:
 
     def send(self, data: dict[str, Any], **_: Any) -> None:
         """A worker's figures since the last time, to the master."""
-        data["dkv"] = self.latencies.encode()
+        self._measure()
+        data["dkv"] = {**self.latencies.encode(), "share": self._share}
         self.latencies = Latencies()
 
     def receive(self, data: dict[str, Any], **_: Any) -> None:
         """At the master."""
         self.latencies.add(data["dkv"])
+        self._worker_share = max(self._worker_share, data["dkv"]["share"])
 
     def report(self, **_: Any) -> None:
         """The table, after Locust's own."""
         if isinstance(self.environment.runner, WorkerRunner):
             return
+        share = max(self._share, self._worker_share)
         print(f"\ndkv: {len(self.nodes.known)} nodes, {self._seconds:.1f} s, closed loop")
-        print("\n".join(self.latencies.lines(max(self._seconds, 1e-9))))
-        print(f"load generator: {self._share:.0%} of a core")
-        if self._share > GENERATOR_SHARE_MAX:
+        print("\n".join(self.latencies.lines(self._seconds)))
+        print(f"load generator: {share:.0%} of a core")
+        if share > GENERATOR_SHARE_MAX:
             print("WARNING: the load generator was too busy: these latencies contain its own queue. Use fewer users,")
             print("a longer --dkv-think-time, or --processes.")
 

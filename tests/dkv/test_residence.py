@@ -10,7 +10,7 @@ from dkv import identity as identities
 from dkv import residence as residence_module
 from dkv.addresses import Address
 from dkv.clock import MonotonicClock
-from dkv.errors import BadRequest, LeaderHint, MembershipRefused, NotLeader, StartupError, Unreachable
+from dkv.errors import BadRequest, LeaderHint, MembershipRefused, NotLeader, StartupError, UnknownOutcome, Unreachable
 from dkv.gate import Gate
 from dkv.identity import Identity
 from dkv.joining import MemberInfo
@@ -66,7 +66,7 @@ async def test_a_joiner_is_who_it_is_and_where_the_members_are() -> None:
 async def test_a_joiner_asks_until_somebody_lets_it_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(residence_module, "RETRY_S", 0.0)
     hint = NotLeader("there", leader=LeaderHint("n1", FOUNDER.rest))
-    members = Members(p1=[Unreachable("down")], p2=[Unreachable("down"), hint], p30001=[ANSWER])
+    members = Members(p1=[Unreachable("down")], p2=[UnknownOutcome("cut"), hint], p30001=[ANSWER])
     assert (await join(members, A, B))[0].cluster == "c1"
     assert members.asked == [str(A), str(B), str(A), str(B), FOUNDER.rest]
 

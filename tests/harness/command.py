@@ -14,6 +14,8 @@ from typing import Any
 import psutil
 
 FAKE_NODE = f"{shlex.quote(sys.executable)} {shlex.quote(str(Path(__file__).with_name('fake_node.py')))}"
+PORT_OFFSET = str(1000 + os.getpid() % 80 * 100)
+"""Away from the clusters of people and other tests: a stopped cluster's ports are nobody's."""
 VERB_S = 60.0
 """Generous: a machine with two cores may be busy with other tests."""
 
@@ -57,7 +59,7 @@ class Harness:
         return Done(done.returncode, done.stdout, done.stderr)
 
     def up(self, *arguments: str) -> Done:
-        return self.run("-o", "json", "up", "-d", "--node-command", FAKE_NODE, *arguments)
+        return self.run("-o", "json", "up", "-d", "--node-command", FAKE_NODE, "--port-offset", PORT_OFFSET, *arguments)
 
     def status(self) -> dict[str, Any]:
         return self.run("-o", "json", "status").last

@@ -126,6 +126,7 @@ class Handler(BaseHTTPRequestHandler):
             200,
             {
                 "id": name,
+                "pid": os.getpid(),
                 "role": role,
                 "term": state["term"],
                 "commit_index": state["index"],

@@ -22,7 +22,20 @@ from harness.errors import Refused
     ],
 )
 def test_the_first_block_that_is_free_as_a_whole(taken: set[int], first_offset: int, expected: int) -> None:
-    assert ports.choose_offset([1, 2, 3], lambda port: port not in taken, first_offset) == expected
+    assert ports.choose_offset([1, 2, 3], lambda port: port not in taken, first_offset=first_offset) == expected
+
+
+def test_a_claimed_block_is_passed_over() -> None:
+    assert ports.choose_offset([1], lambda _: True, lambda offset: offset < 200) == 200
+
+
+def test_a_claim_ends_with_its_holder() -> None:
+    offset = 3  # no block begins there, so no cluster on this machine has it
+    claim = ports.claim(offset)
+    assert claim is not None
+    assert ports.is_claimed(offset)
+    claim.close()
+    assert not ports.is_claimed(offset)
 
 
 def test_no_block_is_free() -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.harness.command import FAKE_NODE, VERB_S, Harness
+from tests.harness.command import FAKE_NODE, PORT_OFFSET, VERB_S, Harness
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +34,7 @@ def until_serving(harness: Harness, up: subprocess.Popen[str]) -> None:
 
 
 def foreground(harness: Harness) -> subprocess.Popen[str]:
-    command = harness.command("-o", "json", "up", "2", "--node-command", FAKE_NODE)
+    command = harness.command("-o", "json", "up", "2", "--node-command", FAKE_NODE, "--port-offset", PORT_OFFSET)
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
@@ -103,6 +105,29 @@ def test_a_node_that_dies_at_start_shows_its_last_words(harness: Harness) -> Non
     assert "n2 ended with exit code 3" in done.last["error"]
     assert "this disk is on fire" in done.last["error"]
     assert until_gone(harness) == []
+
+
+def test_two_clusters_do_not_meet_even_while_one_stands_still(harness: Harness, tmp_path: Path) -> None:
+    first = harness.up("2").last
+    harness.run("stop", "all")
+    other = Harness(tmp_path / "other")
+    try:
+        second = other.up("2").last
+    finally:
+        other.run("down")
+    assert not {node["url"] for node in first["nodes"]} & {node["url"] for node in second["nodes"]}
+
+
+def test_a_stranger_on_a_nodes_port_is_never_taken_for_it(harness: Harness) -> None:
+    url: str = harness.up("1").last["nodes"][0]["url"]
+    harness.run("down")
+    with socket.socket() as stranger:
+        stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        stranger.bind(("127.0.0.1", int(url.rpartition(":")[2])))
+        stranger.listen()
+        done = harness.up()
+    assert done.code == 1
+    assert "is taken by another process" in done.last["error"]
 
 
 def test_logs(harness: Harness) -> None:

@@ -14,6 +14,7 @@ import pytest
 pytestmark = pytest.mark.slow
 
 FAKE_NODE = Path(__file__).parent.parent / "harness" / "fake_node.py"
+PORT_OFFSET = str(1000 + os.getpid() % 80 * 100)
 RUN_S = 90.0
 
 
@@ -26,7 +27,10 @@ def harness(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str
 def cluster(tmp_path: Path) -> Iterator[Path]:
     directory = tmp_path / "run"
     node_command = shlex.join([sys.executable, str(FAKE_NODE)])
-    assert harness(directory, "up", "3", "-d", "--node-command", node_command).returncode == 0
+    assert (
+        harness(directory, "up", "3", "-d", "--node-command", node_command, "--port-offset", PORT_OFFSET).returncode
+        == 0
+    )
     yield directory
     harness(directory, "down")
 

@@ -19,7 +19,7 @@ from unittest import mock
 
 from dkv.kv.commands import Op
 from dkv.kv.state_machine import KeyValue
-from dkv.raft import library, recovery
+from dkv.raft import library, recovery, replica
 from dkv.raft.changes import Changes
 from dkv.raft.configuration import decode_change, encode_change
 from dkv.raft.contracts import NodeId
@@ -139,6 +139,7 @@ MUTANTS = (
         "tcp",
         ((Readers, "take_served", lambda s, index: _READY(s, 1 << 60)),),
     ),
+    Mutant("an answer is one to a question of this life", "tcp", ((replica, "TICKET_BITS", 0),)),
     Mutant("an id takes effect once", "tcp", ((KeyValue, "_execute_once", _execute_each_time),)),
 )
 

@@ -15,6 +15,7 @@ from dkv.clock import MonotonicClock
 from dkv.errors import StartupError
 from dkv.net.door import bind
 from dkv.net.frames import encode
+from dkv.net.links import Outbound
 from dkv.net.options import Options
 from dkv.net.peers import Peers
 from dkv.net.sender import split_address
@@ -411,3 +412,39 @@ def test_addresses(address, expected) -> None:
 def test_what_is_no_address(address) -> None:
     with pytest.raises(ValueError, match="host:port"):
         split_address(address)
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_a_dial_that_is_cancelled_just_as_it_succeeds_leaves_nothing_behind(run, monkeypatch) -> None:
+    """uvloop closes such a connection without ``connection_lost``; nobody may wait for that."""
+
+    async def scenario() -> list[str]:
+        notes: list[str] = []
+        one, other = (
+            Peers(
+                me, "c1", None,
+                on_frame=lambda *_: None, on_up=notes.append, on_down=lambda node, *, reset: notes.append(node),
+                on_inbound_lost=lambda _: None, clock=MonotonicClock(), rng=random.Random(0),
+            )
+            for me in (N1, N2)
+        )  # fmt: skip
+        await one.start()
+        await other.start()
+        made = Outbound.connection_made
+
+        def made_and_cancelled(link: Outbound, transport: asyncio.BaseTransport) -> None:
+            made(link, transport)
+            monkeypatch.setattr(Outbound, "connection_made", made)
+            one.set_addresses({})
+
+        monkeypatch.setattr(Outbound, "connection_made", made_and_cancelled)
+        async with asyncio.timeout(30):
+            one.set_addresses({N2: other.address})
+            [task] = one._tasks.values()
+            await asyncio.wait([task])
+            await one.close()
+            await other.close()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        return notes
+
+    assert run(scenario()) == []
