@@ -1,20 +1,13 @@
-"""A node as a process: its loop, its log, and how it ends when it must not go on."""
+"""A node as a process: its loop and its log."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
-import traceback
-from typing import NoReturn
 
 import uvloop
 
 from dkv import logs
 from dkv.config import Config
-
-EXIT_BROKEN = 70
-"""EX_SOFTWARE: a broken invariant, or a disk that did not keep its word. Neither a crash nor a refusal to start."""
 
 
 def serve_node(config: Config) -> None:
@@ -31,10 +24,3 @@ async def _node(config: Config) -> None:
     from dkv.node import Node
 
     await Node(config).run()
-
-
-def die(error: BaseException) -> NoReturn:
-    """End at once: nothing may be sent or answered any more. The diagnosis goes to stderr, past every queue."""
-    diagnosis = "".join(traceback.format_exception(error))
-    print(f"dkv: this node is broken and stops: {error}\n{diagnosis}", file=sys.stderr, flush=True)
-    os._exit(EXIT_BROKEN)

@@ -22,6 +22,7 @@ from typing import Any
 
 import dkv
 from dkv import identity as identities
+from dkv.abort import die
 from dkv.addresses import Address
 from dkv.api.peer_calls import PeerCalls
 from dkv.api.server import ApiServer, OnFollower
@@ -34,7 +35,6 @@ from dkv.identity import Identity
 from dkv.joining import MemberInfo
 from dkv.kv.blocks import BadBlocks
 from dkv.kv.state_machine import KeyValue
-from dkv.lifecycle import die
 from dkv.membership import Membership
 from dkv.metrics import Metrics
 from dkv.net.door import bind

@@ -115,7 +115,11 @@ def _present(view: View, run_dir: RunDir, plan: Plan, serving: Serving, detach: 
     survey, names = serving.survey, plan.roster.names
     began = "went on from its data in" if plan.resumed else "new in"
     told = [f"{len(names)} nodes, {began} {run_dir.path}"]
-    told.append(f"first write after {serving.first_write_s:.2f} s, all voters after {serving.all_voters_s:.2f} s")
+    told.append(f"first write after {serving.first_write_s:.2f} s")
+    if serving.all_voters_s is not None:
+        told[-1] += f", all voters after {serving.all_voters_s:.2f} s"
+    else:
+        told.append(f"WARNING: not all nodes vote; the voters are {', '.join(survey.voters)}")
     if len(survey.voters) in (1, 2):
         told.append(f"WARNING: {len(survey.voters)} voters can lose none; three are the fewest that can lose one")
     times = {

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from harness.control import ask
-from harness.exchange import Reply, get_all
+from harness.exchange import Reply, Unanswered, exchange, get_all
 from harness.rundir import RunDir
 from harness.survey import Member, State, Survey, Word
 
@@ -28,8 +28,10 @@ def survey(run_dir: RunDir, *, resources: bool = False) -> Survey:
 
 def is_ours(node: dict[str, Any]) -> bool:
     """Whether the supervisor's child is who answers at the node's address: another process may have got its port."""
-    reply = get_all([(node["rest"], "/status")], STATUS_S)[0]
-    return reply is not None and _is_from(reply, node)
+    try:
+        return _is_from(exchange(node["rest"], "GET", "/status", timeout_s=STATUS_S), node)
+    except Unanswered:
+        return False
 
 
 def _is_from(reply: Reply, node: dict[str, Any]) -> bool:

@@ -63,8 +63,8 @@ def is_free(port: int) -> bool:
 def claim(offset: int) -> socket.socket | None:
     """Keep a block for one cluster while the socket lives; None if another has it.
 
-    Needed because a reserved port looks free as long as its node does not run. The name is an abstract one (unix(7)): it
-    vanishes with its holder.
+    Needed because a reserved port looks free as long as its node does not run. The name is an abstract one (unix(7)):
+    it vanishes with its holder.
     """
     holder = socket.socket(socket.AF_UNIX)
     try:

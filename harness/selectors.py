@@ -7,12 +7,15 @@ of ``minority`` and ``majority`` are counted over all members, because that is w
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from harness.errors import Refused, UsageError
 
-_Choice = Callable[[Sequence[str], Sequence[str], str | None, random.Random], list[str]]
+if TYPE_CHECKING:
+    import random
+
+_Choice = Callable[[Sequence[str], Sequence[str], str | None, "random.Random"], list[str]]
 """(members, candidates, leader, rng) → names."""
 
 

@@ -23,7 +23,9 @@ from harness.survey import Survey
 NODE_COMMAND = (sys.executable, "-m", "dkv", "serve")
 NODES_DEFAULT = 3
 SERVE_S = 60.0
-"""For everything: generous, because a node that fails ends its process, and that is noticed at once."""
+"""For the first write: generous, because a node that fails ends its process, and that is noticed at once."""
+VOTERS_S = 30.0
+"""For everybody to be a voter after it: some seconds for five on a busy machine."""
 WRITE_S = 2.0
 """For one attempt of the first write: longer than an election, so that a node that waits for one may answer."""
 ATTEMPT_PAUSE_S = 0.02
@@ -47,7 +49,8 @@ class Serving:
     """Seconds since the command began: to the first acknowledged write, to the moment when all nodes were voters."""
 
     first_write_s: float
-    all_voters_s: float
+    all_voters_s: float | None
+    """None: not within VOTERS_S."""
     survey: Survey
 
 
@@ -108,15 +111,18 @@ def wait_serving(cluster: Cluster, supervisor: subprocess.Popen[bytes], began: f
     ask(cluster.run_dir, "founded")
     names = [node["name"] for node in ask(cluster.run_dir, "state")["nodes"]]
     cluster.say(f"serves after {first_write_s:.2f} s; waiting until all {len(names)} nodes are voters")
-    survey = cluster.wait(
-        lambda s: set(names) <= set(s.voters) and all(s.member(name).word for name in names),
-        max(0.0, deadline - time.monotonic()),
-        f"{len(names)} voters",
-        names,
-    )
-    all_voters_s = time.time() - began
+    all_voters_s = None
+    try:
+        cluster.wait(lambda s: _all_vote(s, names), VOTERS_S, f"{len(names)} voters", names)
+        all_voters_s = time.time() - began
+    except Undecided:
+        pass  # it serves: whoever started it sees in the table who does not vote
     _write(writer, {"cmd": "delete", "key": PROBE_KEY})
-    return Serving(first_write_s, all_voters_s, survey)
+    return Serving(first_write_s, all_voters_s, cluster.survey())
+
+
+def _all_vote(survey: Survey, names: list[str]) -> bool:
+    return set(names) <= set(survey.voters) and all(survey.member(name).word for name in names)
 
 
 def _wait_supervisor(run_dir: RunDir, supervisor: subprocess.Popen[bytes], deadline: float) -> None:
@@ -145,8 +151,7 @@ def _first_write(cluster: Cluster, deadline: float) -> str:
             if not observe.is_ours(node):
                 continue
             reply = _write(address, {"cmd": "set", "key": PROBE_KEY, "val": "serving"})
-            if reply is not None and reply.status == 307:
-                address = _location(reply)
+            if reply is not None and reply.status == 307 and (address := _location(reply)):
                 reply = _write(address, {"cmd": "set", "key": PROBE_KEY, "val": "serving"})
             if reply is not None and reply.status == 200:
                 return str(address)

@@ -128,7 +128,7 @@ class Link(asyncio.Protocol):
     def forsake(self, why: str) -> None:
         """``abort``, for a connection that the loop gave up by itself: uvloop then closes it without saying so."""
         self.abort(why)
-        pass
+        self.connection_lost(None)
 
     def connection_lost(self, error: Exception | None) -> None:
         if self.closed.done():  # forsaken before

@@ -146,6 +146,8 @@ class Peers:
         self._closing = True
         if self._upkeep is not None:
             self._upkeep.cancel()
+        for sender in self._tasks:
+            sender.retire()
         links = [s.link for s in self._tasks if s.link is not None and s.state is LinkState.UP]
         await close_all(links, self._options.close_deadline_s)
         tasks = tuple(self._tasks.values())

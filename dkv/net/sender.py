@@ -60,6 +60,7 @@ class Sender:
         self._on_up, self._on_down = on_up, on_down
         self._backoff, self._clock, self._options, self._tls = backoff, clock, options, tls
         self._wake = asyncio.Event()
+        self._retired = False
 
     def send(self, frames: Sequence[Frame]) -> None:
         """One write on the live link; without one the frames are dropped and counted."""
@@ -75,12 +76,16 @@ class Sender:
         """There is reason to believe that the peer is reachable: do not wait any longer."""
         self._wake.set()
 
+    def retire(self) -> None:
+        """The present connection is the last one: the node stops."""
+        self._retired = True
+
     async def run(self, after: Sequence[asyncio.Task[None]]) -> None:
-        """For ever. ``after``: the tasks of cancelled senders to the same node, whose links go down first."""
+        """Until cancelled or retired. ``after``: the tasks of cancelled senders to the same node, whose links go down first."""
         if after:
             await asyncio.wait(after)
         try:
-            while True:
+            while not self._retired:
                 await self._dial()
                 self.state = LinkState.WAITING
                 await self._wait(self._backoff.delay_s())

@@ -68,6 +68,8 @@ class _Change:
     op: ChangeOp
     node: NodeId
     ticket: Ticket
+    match_index: int
+    progress_at: float
     proposed: bool = False
 
 
@@ -91,15 +93,20 @@ class Changes:
     def is_pending(self) -> bool:
         return self._change is not None
 
-    def begin(self, op: ChangeOp, node: NodeId, ticket: Ticket) -> None:
-        """Start to "add" or "rem" ``node``; refuses a second change, the leader's own removal and the last voter's."""
+    def begin(self, op: ChangeOp, node: NodeId, ticket: Ticket, now: float) -> None:
+        """Start to "add" or "rem" ``node``; refuses a second change, the leader's own removal and the last voter's.
+
+        A removal does not wait for a learner that is still catching up: it may be the way out for a dead one.
+        """
+        if op == "rem" and self._change is not None and not self._change.proposed:
+            self._give_up(f"{self._change.node} was still catching up when another change of the members came.")
         refusal = self._refusal(op, node)
         if refusal is not None:
             self._finish(ticket, MembershipRefused(refusal))
         elif (op == "add") == (node in self._log.voters):
             self._finish(ticket, None)
         else:
-            self._change = _Change(op, node, ticket)
+            self._change = _Change(op, node, ticket, match_index=0, progress_at=now)
 
     def _refusal(self, op: ChangeOp, node: NodeId) -> str | None:
         if self._change is not None:
@@ -116,7 +123,9 @@ class Changes:
         change = self._change
         if change is None or change.proposed:
             return
-        if change.op == "add" and not self._has_caught_up(change.node):
+        if change.op == "add" and not self._has_caught_up(change, now):
+            if now - change.progress_at > self._options.learner_patience_s:
+                self._give_up(f"{change.node} did not catch up: nothing was heard of it for a while. It has no vote.")
             return
         self._learners.detach(change.node)
         change.proposed = True
@@ -127,15 +136,21 @@ class Changes:
         change, self._change = self._change, None
         self._learners.detach_all()
         if change is not None:
-            self._finish(
-                change.ticket, LeadershipLost("The leader was deposed while it changed the members.")
-            )
+            self._finish(change.ticket, LeadershipLost("The leader was deposed while it changed the members."))
 
-    def _has_caught_up(self, node: NodeId) -> bool:
-        self._learners.attach(node)
-        match_index = self._library.match_indexes().get(node, 0)
+    def _has_caught_up(self, change: _Change, now: float) -> bool:
+        self._learners.attach(change.node)
+        match_index = self._library.match_indexes().get(change.node, 0)
+        if match_index != change.match_index:
+            change.match_index, change.progress_at = match_index, now
         # 0 is "has not answered yet": a young cluster's commit index alone would let a dead joiner in.
         return match_index > 0 and match_index >= self._library.commit_index - CAUGHT_UP_ENTRIES
+
+    def _give_up(self, why: str) -> None:
+        change, self._change = self._change, None
+        assert change is not None, "only a change that is under way is given up"
+        self._learners.detach(change.node)
+        self._finish(change.ticket, MembershipRefused(why))
 
     def _proposed(self, change: _Change, now: float) -> Callable[[Any, int], None]:
         def done(_: Any, reason: int) -> None:
@@ -146,9 +161,7 @@ class Changes:
                 return
             self._change = None
             if reason != FAIL_REASON.SUCCESS:
-                self._finish(
-                    change.ticket, LeadershipLost("The change of the members was overruled by a new leader.")
-                )
+                self._finish(change.ticket, LeadershipLost("The change of the members was overruled by a new leader."))
                 return
             if change.op == "rem":
                 self._learners.attach(change.node, now + self._options.farewell_s)

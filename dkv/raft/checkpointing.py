@@ -76,10 +76,7 @@ class Checkpointing:
         if entries <= 0 or applied_index <= self._log.first_index + 1:
             return False
         bytes_due = max(self._options.checkpoint_bytes, self._state_bytes)
-        return (
-            entries >= self._options.checkpoint_entries
-            or self._log.size_bytes >= bytes_due + self._kept_bytes()
-        )
+        return entries >= self._options.checkpoint_entries or self._log.size_bytes >= bytes_due + self._kept_bytes()
 
     def _kept_bytes(self) -> int:
         """Log behind the last checkpoint does not count again."""

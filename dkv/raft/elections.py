@@ -6,11 +6,14 @@ and pre-votes (thesis §4.2.3), so that a node that is deaf, paused, or was remo
 
 from __future__ import annotations
 
-import random
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 from dkv.raft.contracts import NodeId
 from dkv.raft.options import Options
+
+if TYPE_CHECKING:
+    import random
 
 
 def is_majority(agreeing: Collection[NodeId], voters: Collection[NodeId]) -> bool:

@@ -58,9 +58,7 @@ class Guard:
         for entry in message.entries:
             index += 1
             if entry.index != index or not term <= entry.term <= message.term:
-                raise BadMessage(
-                    f"entry {entry.index} of term {entry.term} does not follow {index - 1} of term {term}"
-                )
+                raise BadMessage(f"entry {entry.index} of term {entry.term} does not follow {index - 1} of term {term}")
             term = entry.term
             if not entry.command or entry.command[0] not in (REGULAR, NO_OP, CONFIGURATION):
                 raise BadMessage(f"entry {entry.index} is of no known kind")
@@ -150,9 +148,7 @@ class Guard:
         """
         return AppendReply(reply.term, commit_index + 1, success=False, reset=True)
 
-    def accepts_reply(
-        self, reply: AppendReply, sender: NodeId, term: int, audience: Collection[NodeId]
-    ) -> bool:
+    def accepts_reply(self, reply: AppendReply, sender: NodeId, term: int, audience: Collection[NodeId]) -> bool:
         """Only answers to this leadership count, and only from those whom it replicates to."""
         return reply.term == term and sender in audience
 
@@ -178,6 +174,4 @@ def _following(message: AppendEntries, index: int, term: int, entries: list[Entr
 
 
 def _with_commit(message: AppendEntries, commit_index: int) -> AppendEntries:
-    return AppendEntries(
-        message.term, message.previous_index, message.previous_term, commit_index, message.entries
-    )
+    return AppendEntries(message.term, message.previous_index, message.previous_term, commit_index, message.entries)

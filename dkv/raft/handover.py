@@ -28,9 +28,7 @@ class _Transfer:
 class Handover:
     """At most one transfer at a time. ``finish(ticket, error or None)`` reports its end."""
 
-    def __init__(
-        self, library: Library, options: Options, finish: Callable[[Ticket, DkvError | None], None]
-    ) -> None:
+    def __init__(self, library: Library, options: Options, finish: Callable[[Ticket, DkvError | None], None]) -> None:
         self._library, self._options, self._finish = library, options, finish
         self._transfer: _Transfer | None = None
 
@@ -38,16 +36,12 @@ class Handover:
     def is_pending(self) -> bool:
         return self._transfer is not None
 
-    def begin(
-        self, target: NodeId | None, voters: tuple[NodeId, ...], me: NodeId, ticket: Ticket, now: float
-    ) -> None:
+    def begin(self, target: NodeId | None, voters: tuple[NodeId, ...], me: NodeId, ticket: Ticket, now: float) -> None:
         """Hand the leadership to ``target``, or to whoever is furthest."""
         if target == me:
             self._finish(ticket, None)
         elif self._transfer is not None:
-            self._finish(
-                ticket, MembershipRefused("Another transfer of the leadership is under way; try again.")
-            )
+            self._finish(ticket, MembershipRefused("Another transfer of the leadership is under way; try again."))
         elif target is not None and target not in voters:
             self._finish(ticket, MembershipRefused(f"{target} is not a voter, so it cannot lead."))
         elif len(voters) < 2:
@@ -64,9 +58,7 @@ class Handover:
         if self._library.term > transfer.term and self._library.leader is not None:
             self._end(None)
         elif now >= transfer.deadline:
-            self._end(
-                DeadlinePassed("No other node took the leadership over in time; this one goes on leading.")
-            )
+            self._end(DeadlinePassed("No other node took the leadership over in time; this one goes on leading."))
         elif not transfer.sent and self._library.is_leader:
             transfer.sent = self._library.transfer(transfer.target)
 

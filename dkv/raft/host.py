@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 from dkv.clock import Clock
 from dkv.errors import DkvError, NoSpace, ShuttingDown
 from dkv.raft.contracts import DiskFull, GroupId, NodeId, Ticket
-from dkv.raft.messages import BadMessage, decode, encode
+from dkv.raft.messages import BadMessage, Message, decode, encode
 from dkv.raft.space import DISK_FULL, Space
 from dkv.raft.waiters import Waiter, Waiters
 
@@ -141,7 +141,13 @@ class Host:
             self._refuse_frame("inbox_full", f"from {sender}: {self._inbox_bytes} bytes wait for a turn")
         else:
             self._inbox_bytes += len(body)
-            self._call(partial(self._replicas[group][0].receive, sender, message))
+            self._call(partial(self._receive, self._replicas[group][0], sender, message))
+
+    def _receive(self, replica: Replica[Any], sender: NodeId, message: Message) -> None:
+        try:
+            replica.receive(sender, message)
+        except BadMessage as error:
+            self._refuse_frame("bad_message", f"from {sender}: {error}")
 
     def _refuse_frame(self, reason: str, what: str) -> None:
         if reason not in self.refused_frames:

@@ -38,6 +38,8 @@ class Options:
     snapshot_retry_s: float = 1.0
     snapshot_idle_s: float = 30.0
     """A checkpoint stays open for a puller that was silent for so long."""
+    learner_patience_s: float = 30.0
+    """A learner whose log made no progress for so long is given up: longer than any snapshot takes to load."""
     farewell_s: float = 5.0
     """A removed voter still gets the log for so long, so that it learns of its removal."""
 

@@ -33,11 +33,7 @@ class Outbox:
             return False
         flow = self._flow(node)
         message = flow.admit(message)
-        whole = (
-            merged(previous, message, self._options.append_bytes)
-            if isinstance(previous, AppendEntries)
-            else None
-        )
+        whole = merged(previous, message, self._options.append_bytes) if isinstance(previous, AppendEntries) else None
         if whole is not None:
             assert position is not None, "merged with the message there"
             self._messages[position] = (node, whole)
@@ -60,9 +56,7 @@ class Outbox:
     def take_resumed(self, now: float) -> list[NodeId]:
         """Peers whose pause is over without an answer: replies may have been lost."""
         resumed = [
-            node
-            for node, flow in self._flows.items()
-            if flow.paused_until is not None and flow.paused_until <= now
+            node for node, flow in self._flows.items() if flow.paused_until is not None and flow.paused_until <= now
         ]
         for node in resumed:
             self._flows[node].paused_until = None

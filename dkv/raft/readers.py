@@ -16,7 +16,6 @@ from dkv.raft.messages import Message, ReadIndexReply, ReadIndexRequest, ReadPro
 from dkv.raft.options import Options
 from dkv.raft.reads import ReadRounds, RemoteReads
 
-
 TICKET_BITS = 62
 """A life's questions start at a random number of so many bits: an answer to a question of an earlier life of this node
 must not be taken for the answer to one of this life's (it may come over the new link, and its index may be too old)."""

@@ -16,10 +16,11 @@ from dkv.errors import DkvError, NotLeader
 from dkv.raft import messages as m
 from dkv.raft.candidacy import Candidacy
 from dkv.raft.changes import Changes, Learners
-from dkv.raft.configuration import decode_change
+from dkv.raft.configuration import ChangeOp, decode_change
 from dkv.raft.contracts import CheckpointStore, GroupId, GroupLog, NodeId, StateMachine, Ticket
 from dkv.raft.elections import Elections
-from dkv.raft.guard import Guard, Judged
+from dkv.raft.following import Following
+from dkv.raft.guard import Guard
 from dkv.raft.handover import Handover
 from dkv.raft.library import LEADER, Library
 from dkv.raft.log import Log
@@ -76,14 +77,11 @@ class Replica(Generic[M]):
             send=self._send,
         )
 
-        now = clock.now()
         self._up: set[NodeId] = set()
         self._term_start = 0
         self._role = Role.FOLLOWER
         self._removed = False
-        self._leader_heard_at = now
-        self._last_tick_at = now
-        self._answering: Judged | None = None
+        self._last_tick_at = clock.now()
         self._ends: list[tuple[Ticket, Any, DkvError | None]] = []
         self._replied_at: dict[NodeId, float] = {}
 
@@ -111,6 +109,15 @@ class Replica(Generic[M]):
             rng=rng,
             options=options,
             is_connected=lambda: bool(self._up),
+            send=self._send,
+        )
+        self._following = Following(
+            log=self._log,
+            library=self._library,
+            guard=self.guard,
+            candidacy=self._candidacy,
+            state=self._state,
+            clock=clock,
             send=self._send,
         )
         self._proposals = Proposals(self._library, self._end)
@@ -154,7 +161,7 @@ class Replica(Generic[M]):
         """One message from a member of the cluster. ``FatalError`` if it breaks an invariant."""
         match message:
             case m.AppendEntries():
-                self._on_append(sender, message)
+                self._following.on_append(sender, message)
             case m.AppendReply():
                 self._on_append_reply(sender, message)
             case m.ReadProbe():
@@ -180,22 +187,11 @@ class Replica(Generic[M]):
             case m.TimeoutNow():
                 self._candidacy.on_timeout_now(sender, message)
             case m.SnapshotNotice():
-                self._on_snapshot_notice(sender, message)
+                self._following.on_snapshot_notice(sender, message)
             case m.SnapshotPull():
                 self._state.serve(sender, message, self._library.term, self._clock.now())
             case m.SnapshotChunk():
                 self._state.take(sender, message, self._library.term, self._clock.now())
-
-    def _on_append(self, sender: NodeId, message: m.AppendEntries) -> None:
-        if self._candidacy.refuses_old(sender, message.term):
-            return
-        self.guard.check_entries(message)
-        self._heard_leader()
-        self._answering = self.guard.judge_append(message, self._log, self._library.commit_index)
-        try:
-            self._library.deliver(sender, self._answering.message)
-        finally:
-            self._answering = None
 
     def _on_append_reply(self, sender: NodeId, reply: m.AppendReply) -> None:
         audience = {*self._log.voters, *self._learners.all()} & self._up
@@ -209,28 +205,6 @@ class Replica(Generic[M]):
     def _on_read_probe(self, sender: NodeId, probe: m.ReadProbe) -> None:
         if not self._candidacy.refuses_old(sender, probe.term) and probe.term == self._library.term:
             self._send(sender, m.ReadProbeReply(probe.term, probe.round))
-
-    def _on_snapshot_notice(self, sender: NodeId, notice: m.SnapshotNotice) -> None:
-        if self._candidacy.refuses_old(sender, notice.term):
-            return
-        self._heard_leader()
-        self._library.deliver(sender, notice)
-        # The library is silent here; without an answer the leader would think that it lost its quorum.
-        self._send(sender, m.AppendReply(notice.term, 0, success=False, reset=False))
-        ready = self._state.take_ready()
-        if ready is None:
-            self._state.need(sender, self._library.term, self._clock.now())
-        elif self.guard.wants_snapshot(ready.header.last, self._log, self._library.applied_index):
-            index = ready.header.last.index
-            proven = m.AppendEntries(notice.term, index, ready.header.last.term, index, [])
-            self._answering = Judged(proven, index, mismatch=False)
-            self._library.install(sender, ready.header)
-            self._answering = None
-            self._state.install(ready)
-
-    def _heard_leader(self) -> None:
-        self._leader_heard_at = self._clock.now()
-        self._candidacy.heard_leader()
 
     # ---- requests
 
@@ -265,9 +239,9 @@ class Replica(Generic[M]):
         else:
             self._finish(ticket, self._not_leading())
 
-    def _change(self, op: Any, node: NodeId, ticket: Ticket) -> None:
+    def _change(self, op: ChangeOp, node: NodeId, ticket: Ticket) -> None:
         if self._library.is_leader:
-            self._changes.begin(op, node, ticket)
+            self._changes.begin(op, node, ticket, self._clock.now())
         else:
             self._finish(ticket, self._not_leading())
 
@@ -314,7 +288,8 @@ class Replica(Generic[M]):
     def next_timer(self) -> float:
         """Clock time at which a tick is due even if nothing comes in."""
         regular = self._last_tick_at + self._options.heartbeat_s / 2
-        return regular if self._library.is_leader else min(regular, self.elections.deadline)
+        stands = not self._library.is_leader and self.me in self._log.voters
+        return min(regular, self.elections.deadline) if stands else regular
 
     def _read_step(self, now: float) -> None:
         leading = self._library.is_leader
@@ -335,7 +310,7 @@ class Replica(Generic[M]):
                     # The window is full: the library leaves its send loop when the peer "is not connected".
                     self._library.disconnected(node, learner=node in self._learners)
             case m.AppendReply():
-                self._send(node, self.guard.judge_reply(message, self._answering, self._library.commit_index))
+                self._send(node, self._following.judge(message))
             case m.RequestVote() | m.Vote():
                 self._candidacy.sends(node, message)
             case m.TimeoutNow():
@@ -358,7 +333,7 @@ class Replica(Generic[M]):
             self._replied_at = dict.fromkeys(self._log.voters, now)
             self._readers.crowned()
         elif old == LEADER:
-            self._leader_heard_at = now
+            self._following.heard_at = now
             self._readers.deposed(now)
             self._changes.deposed()
             self._proposals.deposed()
@@ -430,5 +405,5 @@ class Replica(Generic[M]):
             learners=self._learners.all(),
             peers=peers,
             can_serve_reads=self.can_serve_reads,
-            leader_contact_s=0.0 if library.is_leader else now - self._leader_heard_at,
+            leader_contact_s=0.0 if library.is_leader else now - self._following.heard_at,
         )

@@ -1,8 +1,8 @@
 """Is the simulator able to see anything, and is every rule needed? Each mutant switches one rule off.
 
 ``python -m tests.sim.mutants`` prints a table: rule, the first seed that catches it, and with what. A rule whose
-absence costs time and not truth is caught as "LIVENESS"; the few that random worlds rarely need have directed tests beside this
-file (``test_rules.py``).
+absence costs time and not truth is caught as "LIVENESS"; those that random worlds rarely need have stories of their
+own (``test_rules.py``).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from unittest import mock
@@ -58,7 +58,7 @@ def _promise_before_commit(self: World, node: Node) -> bool:
     return True
 
 
-def _propose_at_once(self: Changes, op: Any, node: NodeId, ticket: Any) -> None:
+def _propose_at_once(self: Changes, op: Any, node: NodeId, ticket: Any, now: float) -> None:
     if node != self._me and (op == "add") != (node in self._log.voters):
         self._learners.detach(node)
         self._library.propose(encode_change(op, node), lambda _, __: self._finish(ticket, None))
@@ -91,6 +91,14 @@ def _execute_each_time(self: KeyValue, command: Any) -> Any:
     return self._set(command) if command.op is Op.SET else self._delete(command)
 
 
+def _served_at_once(self: ReadRounds[Any], _: Any) -> Any:
+    if self._running is None:
+        return None
+    done, self._running = self._running, None
+    return done.commit_index, done.readers
+
+
+_READY = Readers.take_served
 _APPLY = Replica._apply
 _DESERIALIZE = library._NoDumps.deserialize
 _keep: Callable[..., Any] = lambda self, message, *_: message  # noqa: E731
@@ -128,7 +136,7 @@ MUTANTS = (
     Mutant("one change of voters at a time", "members", ((Changes, "begin", _propose_at_once),)),
     Mutant("changes take effect once, when appended", "members", ((Replica, "_apply", _execute_at_apply),)),
     Mutant("voters at start come from the log", "members", ((library._NoDumps, "deserialize", _voters_of_the_start),)),
-    Mutant("a read needs a round", "tcp", ((ReadRounds, "take_served", lambda s, voters: _SERVED(s, ())),)),
+    Mutant("a read needs a round", "tcp", ((ReadRounds, "take_served", _served_at_once),)),
     Mutant(
         "a read waits for the term's first entry",
         "tcp",
@@ -144,15 +152,10 @@ MUTANTS = (
 )
 
 
-def _served_at_once(self: ReadRounds[Any], voters: Any) -> Any:
-    if self._running is None:
-        return None
-    done, self._running = self._running, None
-    return done.commit_index, done.readers
-
-
-_SERVED = _served_at_once
-_READY = Readers.take_served
+def applied(rule: str) -> AbstractContextManager[None]:
+    """While this lasts ``rule`` is off."""
+    (mutant,) = (mutant for mutant in MUTANTS if mutant.rule == rule)
+    return mutant.applied()
 
 
 def caught_by(mutant: Mutant, first: int, seeds: int) -> tuple[int, str] | None:

@@ -173,5 +173,6 @@ def fast_options(append_bytes: int) -> Options:
         snapshot_chunk_bytes=2000,
         snapshot_retry_s=0.2,
         snapshot_idle_s=1.0,
+        learner_patience_s=3.0,
         farewell_s=1.0,
     )

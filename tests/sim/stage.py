@@ -128,29 +128,31 @@ class Stage:
         self.players[me] = Player(self, me, disk)
         for other in self.players:
             if other != me:
-                self._link(me, other)
-                self._link(other, me)
+                self.link(me, other)
+                self.link(other, me)
 
     def crash(self, *dying: NodeId) -> None:
         """Power loss; the links notice."""
         for me in dying:
             self.players.pop(me).disk.crash()
             for other in self.players:
-                self._unlink(other, me)
-                self._unlink(me, other)
+                self.unlink(other, me)
+                self.unlink(me, other)
                 self[other].peer_lost(me)
 
     def relink(self, a: NodeId, b: NodeId) -> None:
         """The link from ``a`` to ``b`` breaks with all that it carries, and is there again."""
-        self._unlink(a, b)
-        self._link(a, b)
+        self.unlink(a, b)
+        self.link(a, b)
 
-    def _link(self, a: NodeId, b: NodeId) -> None:
+    def link(self, a: NodeId, b: NodeId) -> None:
+        """``a`` can send to ``b``."""
         if (a, b) not in self.links:
             self.links.add((a, b))
             self[a].peer_up(b)
 
-    def _unlink(self, a: NodeId, b: NodeId) -> None:
+    def unlink(self, a: NodeId, b: NodeId) -> None:
+        """The link from ``a`` to ``b`` breaks with all that it carries, and ``a`` notices."""
         self.wires[a, b].clear()
         if (a, b) in self.links:
             self.links.discard((a, b))

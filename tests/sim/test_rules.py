@@ -1,6 +1,6 @@
 """Stories for rules that random worlds rarely need: each ends badly without its rule, and well with it.
 
-Entry 2 is the first leader's own. A write of 250 bytes fills an append, so that two of them never share one with others.
+Entry 2 is the first leader's own. A write of 250 bytes fills an append: two of them share it with nobody.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from collections.abc import Callable
 import pytest
 
 from dkv.errors import FatalError
-from tests.sim.mutants import MUTANTS
-from tests.sim.stage import HEARTBEAT_S, A, B, C, D, E, Stage, Violation, with_checkpoints
+from tests.sim.mutants import applied
+from tests.sim.stage import HEARTBEAT_S, A, Ask, B, C, D, E, Stage, with_checkpoints
+from tests.sim.truth import Violation
 
 BIG = 210
 """Padding that makes an entry of about 250 bytes."""
@@ -149,30 +150,35 @@ def a_deposed_leader_comes_back_with_one_entry_too_many() -> None:
     stage.reckon()
 
 
-def a_snapshot_is_older_than_what_the_follower_has() -> None:
-    """B's log ends at 40 and A has counted on it, but B does not know how far it is committed.
+def snapshot_older_than_the_log() -> tuple[Stage, Ask]:
+    """B's log ends at 40 and A has counted on it, but B does not know that it is committed; C has nothing of it.
 
-    A has no log any more that begins so early, so it offers its snapshot at 25 or so.
+    A has no log any more that begins so early, so it will offer its snapshot at 26 or so. Also, one write that B lacks.
     """
     stage = Stage(A, B, C, options=with_checkpoints())
     stage.elect(A, B, C)
     stage.run(0.3)
     stage.isolate(C)
-    stage.stall((A, C), (C, A))
     writes = [stage.write(A, f"k{number}", padding=BIG) for number in range(38)]
     stage.turn(A)
     stage.deliver(A, B)
     stage.deliver(B, A, 24)
-    stage.run(0.5, A)  # a checkpoint, and the log before it forgotten
+    stage.run(0.5, A)
     first = stage[A].status().first_index
     assert stage[B].status().commit_index < first < stage[B].status().last_index == 40
     stage.deliver(B, A)
     stage.turn(A)
     assert all(write.succeeded for write in writes)
-    stage.write(A, "one more")
+    lost = stage.write(A, "one more")
     stage.turn(A)
     stage.relink(A, B)
-    for _ in range(50):
+    return stage, lost
+
+
+def a_snapshot_is_older_than_what_the_follower_has() -> None:
+    """A dies when B has installed it, or does not; what B had must not be gone."""
+    stage, _ = snapshot_older_than_the_log()
+    for _ in range(20):
         stage.time += HEARTBEAT_S
         stage.turn(A)
         stage.deliver(A, B)
@@ -182,6 +188,9 @@ def a_snapshot_is_older_than_what_the_follower_has() -> None:
     stage.crash(A)
     stage.heal()
     stage.run(5.0)
+    (leader,) = (me for me in (B, C) if stage[me].is_leader)
+    stage.write(leader, "another")
+    stage.run(0.5)
     stage.reckon()
 
 
@@ -246,6 +255,13 @@ def test_it_ends_well(story: Callable[[], None]) -> None:
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
 def test_without_the_rule_it_ends_badly(story: Callable[[], None]) -> None:
     rule, verdict = STORIES[story]
-    (mutant,) = [mutant for mutant in MUTANTS if mutant.rule == rule]
-    with mutant.applied(), pytest.raises((Violation, FatalError), match=verdict):
+    with applied(rule), pytest.raises((Violation, FatalError), match=verdict):
         story()
+
+
+@pytest.mark.xfail(strict=True, reason="an unwanted snapshot is answered with nothing that brings the leader on")
+def test_a_follower_that_does_not_want_the_snapshot_still_gets_on() -> None:
+    """The leader offers it again and again, and B, the only other one alive, confirms no write any more."""
+    stage, lost = snapshot_older_than_the_log()
+    stage.run(10.0, A, B)
+    assert lost.succeeded

@@ -9,7 +9,8 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from dkv.errors import DkvError, Outcome
@@ -24,6 +25,10 @@ from tests.sim.truth import Truth, Violation
 
 KEYS = tuple(f"k{number}" for number in range(6))
 CLIENTS = 6
+ENTRY_OVERHEAD_BYTES = 40
+"""About what a command costs beside its value's padding: two entries padded to half an append just fill one."""
+READS_AFTER_START_S = (0.0, 0.02, 0.05, 0.1)
+"""A new life knows least in its first moments: that is when it must not answer from memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,7 @@ class Profile:
     chaos: bool
     members: bool
     append_bytes: int
+    checkpoint_entries: int
     evil: float
     seconds: float
 
@@ -42,10 +48,11 @@ def profile(rng: random.Random, kind: str) -> Profile:
     """``kind``: "any", or "tcp", "chaos", "members"."""
     kind = rng.choice(("tcp", "chaos", "members")) if kind == "any" else kind
     return Profile(
-        founders=3 if kind == "members" or rng.random() < 0.6 else 5,
+        founders=3 if kind == "members" or rng.random() < (0.3 if kind == "chaos" else 0.6) else 5,
         chaos=kind == "chaos",
         members=kind == "members",
         append_bytes=rng.choice((330, 330, 900, 1 << 20)),
+        checkpoint_entries=rng.choice((30, 400)),
         evil=rng.choice((0.5, 1.0, 2.0)),
         seconds=10.0,
     )
@@ -72,7 +79,9 @@ class World:
         self.rng = random.Random(seed)
         self.profile = profile(self.rng, kind)
         self.clock = VirtualClock()
-        self.options = fast_options(self.profile.append_bytes)
+        self.options = replace(
+            fast_options(self.profile.append_bytes), checkpoint_entries=self.profile.checkpoint_entries
+        )
         self.truth = Truth()
         self.counts: Counter[str] = Counter()
         self.paused: set[NodeId] = set()
@@ -88,12 +97,12 @@ class World:
             link_up=self._link_up,
             link_down=self._link_down,
         )
+        self.clients = [Client(self, number) for number in range(CLIENTS)]
         founders = [self._new_identity() for _ in range(self.profile.founders)]
         self.founders = tuple(founders)
         for me in founders:
             self.disks[me] = Disk(founders)
             self.start(me)
-        self.clients = [Client(self, number) for number in range(CLIENTS)]
         for client in self.clients:
             self.clock.after(0.2 + self.rng.random() * 0.3, client.next)
         self.clock.after(0.01, self._misfortune)
@@ -111,6 +120,8 @@ class World:
         self.nodes[me] = node = Node(self, me, self.disks[me])
         node.heartbeat()
         self._dial_all()
+        for delay_s in READS_AFTER_START_S:
+            self.clock.after(delay_s, lambda: self.clients[0].read_at(node))
 
     def crash(self, me: NodeId) -> None:
         """Power loss: what was not flushed is gone, what had left may still arrive."""
@@ -123,7 +134,7 @@ class World:
         for other in list(self.nodes):
             self.network.disconnect(other, me, reset=not silent)
             if self.rng.random() < 0.5:
-                self.clock.after(self.network.delay_s * 5, lambda a=me, b=other: self._lost(a, b, silent))
+                self.clock.after(self.network.delay_s * 5, partial(self._lost, me, other, silent))
             else:
                 self._lost(me, other, silent)
 
@@ -206,6 +217,16 @@ class World:
         if (me := self.any_node()) is not None:
             self.crash(me)
 
+    def crash_shortly(self) -> None:
+        """Back before anybody's patience is over, with what the network still carries for the former life."""
+        if (me := self.any_node()) is not None:
+            self.crash(me)
+            self.clock.after(0.005 + self.rng.random() * 0.025, lambda: self._start_again(me))
+
+    def _start_again(self, me: NodeId) -> None:
+        if me in self.disks and me not in self.nodes:
+            self.start(me)
+
     def crash_all(self) -> None:
         for me in list(self.nodes):
             self.crash(me)
@@ -246,6 +267,23 @@ class World:
                 self.network.stall(a, b)
                 if not silent:
                     self.network.disconnect(a, b, reset=self.rng.random() < 0.5)
+
+    def strand_leader(self) -> None:
+        """The leader's last append reaches one follower, whose answer, and all else, waits."""
+        leader, follower = self.any_node(leader=1.0), self.any_node(leader=0.0)
+        if leader is None or follower is None or leader == follower:
+            return
+        self.counts["partitions"] += 1
+        for other in self.disks:
+            if other != leader:
+                self.network.stall(other, leader)
+                if other != follower:
+                    self.network.stall(leader, other)
+        self.clock.after(self.network.delay_s * 3, lambda: self._cut(leader, follower))
+
+    def _cut(self, a: NodeId, b: NodeId) -> None:
+        if not self.calm:
+            self.network.stall(a, b)
 
     def heal_links(self) -> None:
         self.network.heal()
@@ -372,11 +410,13 @@ class World:
 
 
 _MISFORTUNES: tuple[tuple[float, Callable[[World], None]], ...] = (
-    (0.010, World.crash_one),
-    (0.011, World.crash_all),
+    (0.008, World.crash_one),
+    (0.013, World.crash_shortly),
+    (0.014, World.crash_all),
     (0.060, World.restart_one),
     (0.066, World.pause_one),
-    (0.076, World.partition),
+    (0.074, World.partition),
+    (0.079, World.strand_leader),
     (0.100, World.heal_links),
     (0.120, World.reset_link),
     (0.124, World.slow_disk),
@@ -411,7 +451,8 @@ class Client:
     def _write(self) -> None:
         self.count += 1
         rng = self.world.rng
-        padding = "." * rng.choice((1, 30, 150))
+        half = min(self.world.profile.append_bytes // 2, 450) - ENTRY_OVERHEAD_BYTES
+        padding = "." * rng.choice((1, 30, half))
         identity = f"c{self.number}-{self.count}"
         self._attempt(Command(Op.SET, rng.choice(KEYS), f"{identity}{padding}", id=identity), tries=4)
 
