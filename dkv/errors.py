@@ -2,7 +2,7 @@
 
 ``outcome`` answers "may it have happened?": ``not_applied`` means that the operation certainly had no effect;
 ``unknown`` means that it may take effect, now or later (CONTRACT: Outcome; Jepsen's ``fail`` and ``info``).
-Each class carries its HTTP status and its stable ``code``; the translation to HTTP happens at one border, in ``dkv.api``.
+Each class carries its HTTP status and its stable ``code``; ``dkv.api`` is the one border where it becomes HTTP.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from dkv.raft.elections import Elections
 from dkv.raft.following import Following
 from dkv.raft.guard import Guard
 from dkv.raft.handover import Handover
+from dkv.raft.leading import Leading
 from dkv.raft.library import LEADER, Library
 from dkv.raft.log import Log
 from dkv.raft.options import PROPOSAL_BYTES_MAX, Options
@@ -31,7 +32,7 @@ from dkv.raft.readers import TICKET_BITS, Readers, no_leader
 from dkv.raft.recovery import recovery_point
 from dkv.raft.snapshots import Background
 from dkv.raft.state import State
-from dkv.raft.status import PeerProgress, ReplicaStatus, Role
+from dkv.raft.status import ReplicaStatus, Role
 from dkv.raft.translation import LibraryMessage
 
 M = TypeVar("M", bound=StateMachine)
@@ -78,12 +79,10 @@ class Replica(Generic[M]):
         )
 
         self._up: set[NodeId] = set()
-        self._term_start = 0
         self._role = Role.FOLLOWER
         self._removed = False
         self._last_tick_at = clock.now()
         self._ends: list[tuple[Ticket, Any, DkvError | None]] = []
-        self._replied_at: dict[NodeId, float] = {}
 
         self.guard = Guard(me)
         self._readers = Readers(me, options, self._send, first_ticket=rng.getrandbits(TICKET_BITS))
@@ -119,6 +118,15 @@ class Replica(Generic[M]):
             state=self._state,
             clock=clock,
             send=self._send,
+        )
+        self._leading = Leading(
+            log=self._log,
+            library=self._library,
+            guard=self.guard,
+            learners=self._learners,
+            outbox=self._outbox,
+            clock=clock,
+            up=self._up,
         )
         self._proposals = Proposals(self._library, self._end)
         self._changes = Changes(me, self._log, self._library, self._learners, options, self._finish)
@@ -163,7 +171,7 @@ class Replica(Generic[M]):
             case m.AppendEntries():
                 self._following.on_append(sender, message)
             case m.AppendReply():
-                self._on_append_reply(sender, message)
+                self._leading.on_append_reply(sender, message)
             case m.ReadProbe():
                 self._on_read_probe(sender, message)
             case m.ReadProbeReply():
@@ -192,15 +200,6 @@ class Replica(Generic[M]):
                 self._state.serve(sender, message, self._library.term, self._clock.now())
             case m.SnapshotChunk():
                 self._state.take(sender, message, self._library.term, self._clock.now())
-
-    def _on_append_reply(self, sender: NodeId, reply: m.AppendReply) -> None:
-        audience = {*self._log.voters, *self._learners.all()} & self._up
-        if not self._library.is_leader or not self.guard.accepts_reply(reply, sender, self._library.term, audience):
-            return
-        self._replied_at[sender] = self._clock.now()
-        if self._outbox.replied(sender, lost=reply.reset):
-            self._library.connected(sender, learner=sender in self._learners)
-        self._library.deliver(sender, reply)
 
     def _on_read_probe(self, sender: NodeId, probe: m.ReadProbe) -> None:
         if not self._candidacy.refuses_old(sender, probe.term) and probe.term == self._library.term:
@@ -328,9 +327,7 @@ class Replica(Generic[M]):
         self._role = _ROLES[new]
         now = self._clock.now()
         if new == LEADER:
-            self._term_start = self._log.last_index + 1  # the index of the term's first entry, appended next
-            self._outbox.forget_sent()
-            self._replied_at = dict.fromkeys(self._log.voters, now)
+            self._leading.crowned()
             self._readers.crowned()
         elif old == LEADER:
             self._following.heard_at = now
@@ -358,7 +355,7 @@ class Replica(Generic[M]):
     @property
     def can_serve_reads(self) -> bool:
         """We lead and know what was committed before us, because an entry of our own term is (Raft §8)."""
-        return self._library.is_leader and self._library.commit_index >= self._term_start
+        return self._leading.can_serve_reads
 
     @property
     def is_leader(self) -> bool:
@@ -384,10 +381,6 @@ class Replica(Generic[M]):
     def status(self) -> ReplicaStatus:
         """Everything at once; not for hot paths."""
         library, log, now = self._library, self._log, self._clock.now()
-        peers = {}
-        if library.is_leader:
-            for node, match_index in library.match_indexes().items():
-                peers[node] = PeerProgress(match_index, now - self._replied_at.get(node, now))
         return ReplicaStatus(
             group=self.group,
             me=self.me,
@@ -403,7 +396,7 @@ class Replica(Generic[M]):
             checkpoint_index=self._state.checkpoint_index,
             voters=log.voters,
             learners=self._learners.all(),
-            peers=peers,
+            peers=self._leading.progress(),
             can_serve_reads=self.can_serve_reads,
             leader_contact_s=0.0 if library.is_leader else now - self._following.heard_at,
         )

@@ -12,11 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dkv.raft.contracts import NodeId
-from dkv.raft.messages import Message, encode
+from dkv.raft.messages import AppendReply, Message, Vote, encode
 from tests.sim.clock import VirtualClock
 
 Link = tuple[NodeId, NodeId]
 OLD_MESSAGES_MAX = 400
+OLD_ANSWERS_MAX = 20
+"""Votes and acknowledgements do most harm when they come late, so some of each link's are kept for seconds."""
 
 
 @dataclass(slots=True)
@@ -43,6 +45,7 @@ class Network:
         self._deliver, self._link_up, self._link_down = deliver, link_up, link_down
         self._links: dict[Link, _State] = defaultdict(_State)
         self._old: dict[Link, deque[bytes]] = defaultdict(lambda: deque(maxlen=OLD_MESSAGES_MAX))
+        self._old_answers: dict[Link, list[bytes]] = defaultdict(list)
         self._waiting: dict[Link, list[tuple[int, bytes]]] = defaultdict(list)
         self.stalled: set[Link] = set()
         self.delay_s = 0.001
@@ -73,6 +76,8 @@ class Network:
         if self.chaos:
             self._old[a, b].append(data)
             chance = self._rng.random()
+            if isinstance(message, Vote | AppendReply):
+                self._keep_answer(a, b, state.epoch, data, rarely=isinstance(message, AppendReply))
             if chance < 0.03:
                 return
             if chance < 0.10:
@@ -84,6 +89,17 @@ class Network:
         arrival = max(state.last_arrival, self._clock.time + self.delay_s * (0.2 + self._rng.expovariate(1.2)))
         state.last_arrival = arrival
         self._arrive_later(a, b, state.epoch, data, arrival)
+
+    def _keep_answer(self, a: NodeId, b: NodeId, epoch: int, data: bytes, *, rarely: bool) -> None:
+        kept = self._old_answers[a, b]
+        if kept and self._rng.random() < 0.05:
+            self._arrive_later(a, b, epoch, self._rng.choice(kept), self._clock.time + self.delay_s * 4)
+        if rarely and self._rng.random() < 0.9:
+            return
+        if len(kept) < OLD_ANSWERS_MAX:
+            kept.append(data)
+        else:
+            kept[self._rng.randrange(OLD_ANSWERS_MAX)] = data
 
     def stall(self, a: NodeId, b: NodeId) -> None:
         """Nothing arrives any more, and nobody notices."""

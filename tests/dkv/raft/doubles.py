@@ -133,7 +133,7 @@ def entries_of(*terms: int, first: int = 2) -> list[Entry]:
 def log_of(*terms: int, voters: tuple[NodeId, ...] = (A, B, C), disk: Disk | None = None) -> Log:
     """A log of ``GENESIS`` and entries of these terms, all of it durable."""
     disk = disk or Disk(voters)
-    log = Log(disk)
+    log = Log(disk, disk.load())
     for entry in entries_of(*terms):
         log.append(entry)
     if terms:
