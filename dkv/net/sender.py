@@ -81,7 +81,7 @@ class Sender:
         self._retired = True
 
     async def run(self, after: Sequence[asyncio.Task[None]]) -> None:
-        """Until cancelled or retired. ``after``: the tasks of cancelled senders to the same node, whose links go down first."""
+        """Until cancelled or retired. ``after``: cancelled senders to the same node, whose links go down first."""
         if after:
             await asyncio.wait(after)
         try:

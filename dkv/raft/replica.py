@@ -335,8 +335,6 @@ class Replica(Generic[M]):
             self._changes.deposed()
             self._proposals.deposed()
 
-    # ---- small things
-
     def _send(self, node: NodeId, message: m.Message) -> None:
         if node in self._up:
             self._outbox.put(node, message)

@@ -25,6 +25,7 @@ def main() -> int:
         world = World(arguments.seed, arguments.kind)
         print(world.profile)
         print(dict(world.run()))
+        print(world.fingerprint())
         return 0
     total: Counter[str] = Counter()
     failed: list[int] = []

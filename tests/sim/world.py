@@ -6,6 +6,7 @@ draws the profile: how many nodes, how nasty the network, whether members change
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -368,6 +369,19 @@ class World:
         self.counts["reads"] = self.truth.reads
         self.counts["terms"] = len(self.truth.leaders)
         return self.counts
+
+    def fingerprint(self) -> str:
+        """Of all that happened: equal for equal seeds, in every process, on every machine."""
+        truth = self.truth
+        facts = (
+            sorted(self.counts.items()),
+            sorted(truth.payloads.items()),
+            sorted(truth.leaders.items()),
+            sorted(truth.digests.items()),
+            [(write.command.id, write.revision, write.acknowledged_at) for write in truth.writes],
+            self.clock.time,
+        )
+        return hashlib.sha256(repr(facts).encode()).hexdigest()
 
     def _make_peace(self) -> None:
         self.calm = True
