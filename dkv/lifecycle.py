@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from typing import Any
 
 import uvloop
 
 from dkv import logs
+from dkv.abort import die
 from dkv.config import Config
+from dkv.errors import FatalError
 
 
 def serve_node(config: Config) -> None:
@@ -23,4 +27,13 @@ def serve_node(config: Config) -> None:
 async def _node(config: Config) -> None:
     from dkv.node import Node
 
+    asyncio.get_running_loop().set_exception_handler(_unhandled)
     await Node(config).run()
+
+
+def _unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    # From a callback of a protocol or task, where nobody else would notice: a broken invariant ends the node there too.
+    error = context.get("exception")
+    if isinstance(error, FatalError | AssertionError):
+        die(error)
+    logging.getLogger(__name__).error("unhandled: %s", context["message"], exc_info=error)

@@ -26,6 +26,10 @@ from tests.sim.truth import Truth, Violation
 
 KEYS = tuple(f"k{number}" for number in range(6))
 CLIENTS = 6
+LAST_ACT_S = 0.8
+"""Longer than an election, so that there is a new leader with writes of its own."""
+PEACE_S = 10.0
+"""So long may it take until all agree again: several elections and a snapshot."""
 ENTRY_OVERHEAD_BYTES = 40
 """About what a command costs beside its value's padding: two entries padded to half an append just fill one."""
 READS_AFTER_START_S = (0.0, 0.02, 0.05, 0.1)
@@ -53,7 +57,7 @@ def profile(rng: random.Random, kind: str) -> Profile:
         chaos=kind == "chaos",
         members=kind == "members",
         append_bytes=rng.choice((330, 330, 900, 1 << 20)),
-        checkpoint_entries=rng.choice((30, 400)),
+        checkpoint_entries=rng.choice((30, 400, 1 << 30)),
         evil=rng.choice((0.5, 1.0, 2.0)),
         seconds=10.0,
     )
@@ -164,6 +168,8 @@ class World:
         """After each turn of ``node``."""
         replica = node.replica
         if replica.is_leader:
+            if replica.term not in self.truth.leaders:
+                self.check_votes(node.me, replica.term)
             self.truth.leads(node.me, replica.term)
             status = replica.status() if self.rng.random() < 0.02 else None
             if status is not None and set(status.peers) - set(status.learners) != set(status.voters) - {node.me}:
@@ -342,11 +348,26 @@ class World:
         """What was acknowledged is on a majority of the disks, at every moment (while the voters are fixed)."""
         if self.profile.members or not self.truth.writes:
             return
-        recent = self.truth.writes[-3:] + self.rng.choices(self.truth.writes, k=5)
-        for write in recent:
-            holders = [me for me in self.founders if self._holds(self.disks[me], write.revision)]
-            if 2 * len(holders) <= len(self.founders):
-                raise Violation(f"the acknowledged entry {write.revision} is on {holders} only")
+        writes = self.truth.writes
+        for write in writes[-3:] + self.rng.choices(writes[-50:], k=4) + self.rng.choices(writes, k=2):
+            self.check_holders(write.revision)
+
+    def check_holders(self, index: int) -> None:
+        """An acknowledged entry is on a majority of the disks."""
+        if self.profile.members:
+            return
+        holders = [me for me in self.founders if self._holds(self.disks[me], index)]
+        if 2 * len(holders) <= len(self.founders):
+            raise Violation(f"the acknowledged entry {index} is on {holders} only")
+
+    def check_votes(self, leader: NodeId, term: int) -> None:
+        """A new leader has a majority of votes, and those are on disk; who is in a later term may have voted too."""
+        if self.profile.members:
+            return
+        states = [(me, self.disks[me].durable) for me in self.founders]
+        electors = [me for me, d in states if d.term > term or (d.term == term and d.vote == leader)]
+        if 2 * len(electors) <= len(self.founders):
+            raise Violation(f"{leader} leads term {term} with the votes of {electors} only")
 
     def _holds(self, disk: Disk, index: int) -> bool:
         d = disk.durable
@@ -358,6 +379,7 @@ class World:
     def run(self) -> Counter[str]:
         """Misfortune for a while, then peace, then the reckoning."""
         end = self.clock.time + self.profile.seconds
+        self.clock.at(end - LAST_ACT_S, self._last_act)
         while self.clock.time < end:
             self.clock.step()
             if self.rng.random() < 0.01:
@@ -369,6 +391,16 @@ class World:
         self.counts["reads"] = self.truth.reads
         self.counts["terms"] = len(self.truth.leaders)
         return self.counts
+
+    def _last_act(self) -> None:
+        """Often peace finds a former leader with entries of its own, and far behind: it must get on all the same."""
+        leader = self.any_node(leader=1.0)
+        if leader is None or self.rng.random() < 0.5:
+            return
+        for other in self.disks:
+            for link in ((leader, other), (other, leader)):
+                self.network.stall(*link)
+                self.network.disconnect(*link, reset=False)
 
     def fingerprint(self) -> str:
         """Of all that happened: equal for equal seeds, in every process, on every machine."""
@@ -396,14 +428,14 @@ class World:
             self.nodes[me].wake()
 
     def _converge(self) -> None:
-        """Within 30 s of peace there is a leader, a fresh write succeeds, and every voter has all of it."""
-        end = self.clock.time + 30.0
+        """Within ``PEACE_S`` of peace there is a leader, a fresh write succeeds, and every voter has all of it."""
+        end = self.clock.time + PEACE_S
         goal = len(self.truth.writes) + 20
         while self.clock.time < end:
             self.clock.step()
             if len(self.truth.writes) >= goal and self.rng.random() < 0.02 and self._everybody_is_level():
                 return
-        raise Violation("LIVENESS: no agreement within 30 s of peace")
+        raise Violation(f"LIVENESS: no agreement within {PEACE_S} s of peace")
 
     def _everybody_is_level(self) -> bool:
         leaders = [node.replica for node in self.nodes.values() if node.replica.can_serve_reads]
@@ -482,6 +514,8 @@ class Client:
                 assert results is not None, "an apply gives results"
                 assert results[-1].code is Code.OK, results
                 self.world.truth.acknowledged(command, results[-1], self.world.clock.time)
+                if serial == self._serial:
+                    self.world.check_holders(results[-1].revision)
             if serial != self._serial:
                 return
             if error is None or self.world.rng.random() < 0.2:

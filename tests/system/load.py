@@ -94,18 +94,17 @@ class Load:
             addresses or self._addresses, timeout_s, history=self.events.append, process=next(self._processes)
         )
 
-    def _guarded(self, body: Callable[[random.Random, Client], None], number: int) -> None:
+    def _guarded(self, body: Callable[[int, Client], None], number: int) -> None:
         try:
             with self.client() as client:
-                body(random.Random(number), client)
+                body(number, client)
         except BaseException as error:
             self._failures.append(error)
             raise
 
-    def _write(self, rng: random.Random, client: Client) -> None:
-        number = self._begin_anew(client, rng)
-        key, revision = self._own[-1], 0
-        del number
+    def _write(self, number: int, client: Client) -> None:
+        rng = random.Random(number)
+        key, revision = self._become(number, client)
         for count in itertools.count():
             if self._ending.wait(self._pace_s):
                 return
@@ -117,4 +116,17 @@ class Load:
                     revision = client.set(key, value, cas=revision)
             except DkvError as error:
                 if error.outcome is Outcome.UNKNOWN or isinstance(error, CasMismatch):
-                    key, revision = "", 0
+                    client.process = next(self._processes)
+                    key, revision = self._become(number, client)
+
+    def _become(self, number: int, client: Client) -> tuple[str, int]:
+        """The key of this process, which nobody has written yet."""
+        self._writing[client.process] = number
+        self._own.append(f"own/{client.process}")
+        return self._own[-1], 0
+
+    def _read(self, number: int, client: Client) -> None:
+        rng = random.Random(number)
+        while not self._ending.wait(self._pace_s):
+            with suppress(DkvError):  # recorded; that it cannot be read for a while is no verdict
+                client.get_row(rng.choice(self.keys))

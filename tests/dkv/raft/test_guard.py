@@ -3,7 +3,7 @@
 import pickle
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dkv.errors import FatalError
@@ -189,7 +189,6 @@ def histories(draw):
     return leader, follower, commit, start, end, draw(st.integers(0, len(leader) - 1))
 
 
-@settings(derandomize=True)
 @given(histories())
 def test_with_the_guard_before_it_the_library_does_what_figure_2_says(history):
     leader, ours, commit, start, end, leader_commit = history
