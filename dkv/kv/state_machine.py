@@ -176,7 +176,7 @@ class KeyValue:
         """The state as of this call, as blocks; ``apply`` may go on between two of them.
 
         One at a time: it ends when it is exhausted, closed or dropped. While it runs, the first write to each
-        of 4096 tables copies that table (10 µs with 1e6 keys). A block has at most ~256 KiB, or one row.
+        of 4096 tables copies that table (10 µs with 1e6 keys). A block has at most ~64 KiB, or one row.
         """
         assert not self._freezing, "the state is being frozen already: exhaust or close that iterator first"
         frozen = self._frozen()

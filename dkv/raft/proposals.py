@@ -20,7 +20,7 @@ class Proposals:
     def __init__(self, library: Library, end: Callable[[Ticket, Any, DkvError | None], None]) -> None:
         self._library, self._end = library, end
         self._waiting: list[tuple[bytes, Ticket]] = []
-        self._pending: set[Ticket] = set()
+        self._pending: dict[Ticket, None] = {}  # in order, so that a seed replays
 
     def add(self, command: bytes, ticket: Ticket) -> None:
         """To be appended in the next tick."""
@@ -30,12 +30,12 @@ class Proposals:
         """Give all to the library, which appends them in this tick."""
         waiting, self._waiting = self._waiting, []
         for command, ticket in waiting:
-            self._pending.add(ticket)
+            self._pending[ticket] = None
             self._library.propose(command, self._ended(ticket))
 
     def deposed(self) -> None:
         """What the library has may yet be committed by the next leader; what it has not, never."""
-        pending, self._pending = self._pending, set()
+        pending, self._pending = self._pending, {}
         for ticket in pending:
             self._end(ticket, None, LeadershipLost("The leader was deposed before the write was confirmed."))
         waiting, self._waiting = self._waiting, []
@@ -45,7 +45,7 @@ class Proposals:
     def _ended(self, ticket: Ticket) -> Callable[[Any, int], None]:
         def done(result: Any, reason: int) -> None:
             if ticket in self._pending:
-                self._pending.discard(ticket)
+                del self._pending[ticket]
                 self._end(ticket, result, None if reason == FAIL_REASON.SUCCESS else _overruled())
 
         return done
