@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from dkv.clock import Clock
@@ -35,6 +36,10 @@ WRITE_BYTES_MAX = 64 * 1024 * 1024
 
 RETRY_AFTER_S = 1.0
 """An election takes about that long, and so does a full queue to drain."""
+
+ELECTION_PATIENCE_S = 0.3
+"""A write that meets no leader waits so long for one. Where a leader's process died, its successor leads within some
+50 ms: whoever is told who it is goes there at once; whoever is told to come back loses ``RETRY_AFTER_S``."""
 
 CLOCK_RETRY_S = 0.1
 """After a refused attempt to let keys expire: it must not be repeated in each turn."""
@@ -133,6 +138,7 @@ class Router:
         self._group: GroupId = replica.group
         self._writes: list[_Write] = []
         self._readers: list[Waiter] = []
+        self._leaderless: list[Waiter] = []
         self._seen = View(directory.me.name, None, 0, 0, False)
         self.committed_count = 0
         self.failed_count = 0
@@ -180,6 +186,8 @@ class Router:
 
     async def write(self, commands: Sequence[Command], *, deadline: float) -> list[Result]:
         """One result a command; all in one log entry."""
+        if not self._knows_leader():
+            await self._wait_leader(deadline)
         if not self._replica.is_leader:
             raise self.not_leader()
         validate_request(commands)
@@ -194,6 +202,21 @@ class Router:
         self._host.wake()
         results: list[Result] = await self._host.waiters.wait(write)
         return results
+
+    def _knows_leader(self) -> bool:
+        """Whether a write can be taken here, or sent on."""
+        replica = self._replica
+        elsewhere = replica.leader != replica.me and self._directory.hint(replica.leader) is not None
+        return replica.is_leader or elsewhere
+
+    async def _wait_leader(self, deadline: float) -> None:
+        """Returns once there is a leader, or patience is at its end."""
+        if len(self._leaderless) >= REQUESTS_MAX:
+            return
+        patience = Waiter("write", min(deadline, self._clock.now() + ELECTION_PATIENCE_S), self._loop)
+        self._leaderless.append(patience)
+        with suppress(Timeout):
+            await self._host.waiters.wait(patience)
 
     async def read(
         self,
@@ -243,6 +266,8 @@ class Router:
     # ---- Source: once a turn
 
     def hand_over(self, replica: Replica[KeyValue]) -> None:
+        if self._leaderless:
+            self._release_leaderless()
         if self._writes:
             self._hand_over_writes(replica)
         if self._readers:
@@ -252,6 +277,12 @@ class Router:
                 replica.read(_RoundTicket(self, readers))
         if self.next_timer(replica) <= self._clock.now():
             self._let_expire(replica)
+
+    def _release_leaderless(self) -> None:
+        known = self._knows_leader()
+        for waiter in self._leaderless if known else ():
+            waiter.complete(None)
+        self._leaderless = [waiter for waiter in self._leaderless if not waiter.done]
 
     def _hand_over_writes(self, replica: Replica[KeyValue]) -> None:
         # Whoever timed out or hung up while waiting is left out: that is what makes "not applied" true.
@@ -270,6 +301,8 @@ class Router:
     def refuse(self, error: DkvError) -> None:
         writes, self._writes = self._writes, []
         self.failed(writes, error)
+        for waiter in self._leaderless:
+            waiter.fail(self.explained(error))
 
     def committed(self, writes: Sequence[_Write], began: float) -> None:
         """One entry's writes were applied; ``began``: when it was proposed."""

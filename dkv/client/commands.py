@@ -6,7 +6,7 @@ Exit codes: 0 done, 1 not found or refused, 2 wrong usage, 3 nobody knows whethe
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import update_wrapper
@@ -16,7 +16,7 @@ import click
 
 from dkv.client.calls import CHANGE_TIMEOUT_S
 from dkv.client.core import Retry
-from dkv.client.display import print_json, print_rows, rows_of
+from dkv.client.display import STATUS_COLUMNS, print_json, print_rows, rows_of
 from dkv.client.nodes import parse_address
 from dkv.client.sync import Client
 from dkv.errors import DkvError, Timeout, UnknownOutcome, Unreachable
@@ -53,11 +53,11 @@ class _Options:
     def change_timeout(self) -> float:
         return self.timeout or CHANGE_TIMEOUT_S
 
-    def show(self, document: Any) -> None:
+    def show(self, document: Any, *, only: Collection[str] | None = None) -> None:
         if self.json:
             print_json(document)
         else:
-            print_rows(rows_of(document), color=self.color)
+            print_rows(rows_of(document), color=self.color, only=only)
 
     def say(self, sentence: str, document: Any) -> None:
         if self.json:
@@ -240,7 +240,7 @@ def _status(options: _Options) -> None:
             except DkvError as error:
                 errors.append(error)
                 rows.append({"node": node, "error": error.message})
-    options.show(rows)
+    options.show(rows, only=STATUS_COLUMNS)
     if len(errors) == len(rows):
         raise click.exceptions.Exit(max(_exit_code(error) for error in errors))
 

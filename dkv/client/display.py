@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -14,6 +14,11 @@ from rich.text import Text
 FIRST_COLUMNS = ("node", "name", "id", "identity", "role", "status", "term", "leader", "rest", "raft")
 """What a person looks for comes first; the rest follows in the order of the answer."""
 
+STATUS_COLUMNS = frozenset(
+    "node id role term commit_index applied_index checkpoint_index keys phase uptime_s pid error".split()
+)
+"""What fits on a line of ``/status``; ``-o json`` has all of it."""
+
 PIPE_WIDTH = 10_000
 """A pipe has no width of its own: there nothing is cut or folded."""
 
@@ -23,9 +28,16 @@ def print_json(document: Any) -> None:
     print(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
 
 
-def print_rows(rows: Iterable[Mapping[str, Any]], *, color: bool) -> None:
-    """One line a row, one column a field; nested values stay out (``-o json`` shows them)."""
-    flat = [{name: value for name, value in row.items() if not isinstance(value, dict | list)} for row in rows]
+def print_rows(rows: Iterable[Mapping[str, Any]], *, color: bool, only: Collection[str] | None = None) -> None:
+    """One line a row, one column a field, or those in ``only``; nested values stay out (``-o json`` shows them)."""
+    flat = [
+        {
+            name: value
+            for name, value in row.items()
+            if not isinstance(value, dict | list) and (not only or name in only)
+        }
+        for row in rows
+    ]
     names = list(dict.fromkeys(name for row in flat for name in row))
     names.sort(key=lambda name: FIRST_COLUMNS.index(name) if name in FIRST_COLUMNS else len(FIRST_COLUMNS))
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
