@@ -119,7 +119,8 @@ class CheckpointWriter(Protocol):
 class SnapshotSink(Protocol):
     """A checkpoint that arrives from another node, chunk by chunk, in order."""
 
-    received_bytes: int
+    @property
+    def received_bytes(self) -> int: ...
 
     def write(self, data: bytes) -> None: ...
 

@@ -12,6 +12,7 @@ from dkv.raft.guard import Guard, Judged
 from dkv.raft.library import Library
 from dkv.raft.log import Log
 from dkv.raft.messages import AppendEntries, AppendReply, Message, SnapshotNotice
+from dkv.raft.snapshots import ReadySnapshot
 from dkv.raft.state import State
 
 M = TypeVar("M", bound=StateMachine)
@@ -59,11 +60,19 @@ class Following(Generic[M]):
         if ready is None:
             self._state.need(sender, self._library.term, self._clock.now())
         elif self._guard.wants_snapshot(ready.header.last, self._log, self._library.applied_index):
-            index, term = ready.header.last.index, ready.header.last.term
-            self._answering = Judged(AppendEntries(notice.term, index, term, index, []), index, mismatch=False)
-            self._library.install(sender, ready.header)
-            self._answering = None
-            self._state.install(ready)
+            self._install(sender, notice, ready)
+        elif self._log.term_at(ready.header.last.index) == ready.header.last.term:
+            # We have its last entry, so we have what is committed up to there (Log Matching). Saying so lets the leader
+            # go on behind it; silence would bring the same notice for ever.
+            last = ready.header.last
+            self.on_append(sender, AppendEntries(notice.term, last.index, last.term, last.index, []))
+
+    def _install(self, sender: NodeId, notice: SnapshotNotice, ready: ReadySnapshot[M]) -> None:
+        index, term = ready.header.last.index, ready.header.last.term
+        self._answering = Judged(AppendEntries(notice.term, index, term, index, []), index, mismatch=False)
+        self._library.install(sender, ready.header)
+        self._answering = None
+        self._state.install(ready)
 
     def judge(self, reply: AppendReply) -> AppendReply:
         """The library's reply to what is being delivered, as it may leave."""

@@ -122,7 +122,9 @@ def main() -> None:
 
 
 def report(measured: dict[str, list[dict[str, float]]]) -> None:
-    print(f"\n{'':20s} {'requests/s':>10s} {'min-max':>17s} {'p50 ms':>7s} {'p99 ms':>7s} {'errors':>7s} {'of bare':>8s}")
+    print(
+        f"\n{'':20s} {'requests/s':>10s} {'min-max':>17s} {'p50 ms':>7s} {'p99 ms':>7s} {'errors':>7s} {'of bare':>8s}"
+    )
     bare = statistics.median(run["rate"] for run in measured["aiohttp, bare"])
     for case, runs in measured.items():
         rates = [run["rate"] for run in runs]

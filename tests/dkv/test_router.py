@@ -11,6 +11,7 @@ from dkv import router as router_module
 from dkv.errors import Busy, LeadershipLost, NoLeader, NoSpace, NotLeader, Outcome, Timeout, TooLarge
 from dkv.kv.commands import Code, Command, Op, Row, decode_batch
 from dkv.levels import Level
+from dkv.raft.status import Role
 
 Inside = Any
 N2 = "n2.0000000a"
@@ -80,6 +81,25 @@ async def test_a_follower_says_who_leads(inside: Inside, leader: str | None, err
         assert (refusal.value.retry_after_s is None) == (error is NotLeader)
     assert (await read(inside, "a", level=Level.NONE)).rows == [None]
     assert (await read(inside, "a")).rows == [None]
+
+
+@pytest.mark.asyncio
+async def test_a_write_waits_for_the_end_of_an_election(inside: Inside) -> None:
+    inside.replica.follow(None)
+    waiting = asyncio.ensure_future(write(inside, put("a")))
+    await inside.turn()
+    assert not waiting.done()
+    inside.replica.follow(N2)
+    await inside.turn()
+    with pytest.raises(NotLeader, match="n2 at"):
+        await waiting
+    inside.replica.follow(None)
+    waiting = asyncio.ensure_future(write(inside, put("a")))
+    await inside.turn()
+    inside.replica.role, inside.replica.leader = Role.LEADER, inside.replica.me
+    inside.host.wake()
+    assert [result.code for result in await waiting] == [Code.OK]
+    assert inside.router.pending == 0
 
 
 @pytest.mark.asyncio

@@ -33,6 +33,11 @@ class Durable:
         self.base_voters = tuple(voters)
         self.checkpoints: dict[int, MemoryCheckpoint] = {}
 
+    def term_at(self, index: int) -> int | None:
+        """Term of the entry at ``index``; None where the log does not have it."""
+        offset = index - self.entries[0].index
+        return self.entries[offset].term if 0 <= offset < len(self.entries) else None
+
     def append(self, entry: Entry) -> None:
         assert entry.index == self.entries[-1].index + 1, f"gap: {entry.index} behind {self.entries[-1].index}"
         self.entries.append(entry)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dkv.raft.contracts import NodeId
-from dkv.raft.messages import AppendReply, Message, Vote, encode
+from dkv.raft.messages import AppendReply, Message, RequestVote, Vote, encode
 from tests.sim.clock import VirtualClock
 
 Link = tuple[NodeId, NodeId]
@@ -73,24 +73,33 @@ class Network:
         if not state.up:
             return
         data = encode(message)
-        if self.chaos:
-            self._old[a, b].append(data)
-            chance = self._rng.random()
-            if isinstance(message, Vote | AppendReply):
-                self._keep_answer(a, b, state.epoch, data, rarely=isinstance(message, AppendReply))
-            if chance < 0.03:
-                return
-            if chance < 0.10:
-                again = self._rng.choice(self._old[a, b])
-                self._arrive_later(a, b, state.epoch, again, self._clock.time + self.delay_s * 20 * self._rng.random())
-            if chance < 0.15:
-                self._arrive_later(a, b, state.epoch, data, self._clock.time + self.delay_s * 8 * self._rng.random())
-                return
+        if self.chaos and self._harmed(a, b, state.epoch, message, data):
+            return
         arrival = max(state.last_arrival, self._clock.time + self.delay_s * (0.2 + self._rng.expovariate(1.2)))
         state.last_arrival = arrival
         self._arrive_later(a, b, state.epoch, data, arrival)
 
+    def _harmed(self, a: NodeId, b: NodeId, epoch: int, message: Message, data: bytes) -> bool:
+        """Chaos: old ones come again beside ``message``; True if it is lost, or comes by another way."""
+        self._old[a, b].append(data)
+        rng, now = self._rng, self._clock.time
+        lost, again, astray = 0.03, 0.10, 0.15
+        if isinstance(message, Vote | RequestVote):
+            lost, again, astray = 0.15, 0.30, 0.40
+        if isinstance(message, Vote | AppendReply):
+            self._keep_answer(a, b, epoch, data, rarely=isinstance(message, AppendReply))
+        chance = rng.random()
+        if chance < lost:
+            return True
+        if chance < again:
+            older = data if isinstance(message, Vote) else rng.choice(self._old[a, b])
+            self._arrive_later(a, b, epoch, older, now + self.delay_s * 20 * rng.random())
+        if chance < astray:
+            self._arrive_later(a, b, epoch, data, now + self.delay_s * 8 * rng.random())
+        return chance < astray
+
     def _keep_answer(self, a: NodeId, b: NodeId, epoch: int, data: bytes, *, rarely: bool) -> None:
+        """Send one that was kept, and perhaps keep this one."""
         kept = self._old_answers[a, b]
         if kept and self._rng.random() < 0.05:
             self._arrive_later(a, b, epoch, self._rng.choice(kept), self._clock.time + self.delay_s * 4)

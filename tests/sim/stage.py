@@ -15,6 +15,7 @@ from typing import Any
 
 from dkv.errors import DkvError
 from dkv.kv.commands import Batch, Command, Op, Result, encode_batch
+from dkv.kv.state_machine import KeyValue
 from dkv.raft.contracts import NodeId
 from dkv.raft.elections import Elections
 from dkv.raft.messages import Message, decode, encode
@@ -77,7 +78,8 @@ class Player:
             background=lambda work, done: self._background.append((work, done)),
         )
 
-    def _watched(self, machine: WatchedMachine) -> WatchedMachine:
+    def _watched(self, machine: KeyValue) -> WatchedMachine:
+        assert isinstance(machine, WatchedMachine), "load makes what it is asked of"
         machine.watch = lambda index, payload, results: self._stage.truth.applied(self.me, index, payload, results)
         return machine
 

@@ -6,7 +6,7 @@ from unittest import mock
 
 import pytest
 
-from dkv.errors import LeadershipLost, NotLeader
+from dkv.errors import DkvError, LeadershipLost, NotLeader
 from dkv.raft.candidacy import Candidacy
 from dkv.raft.messages import HigherTerm, PreVote, Vote
 from tests.sim.mutants import applied
@@ -113,6 +113,27 @@ def test_a_leader_that_nobody_answers_steps_down() -> None:
     assert not stage[A].is_leader
     assert isinstance(unconfirmed.error, LeadershipLost), "it cannot know"
     stage.reckon()
+
+
+def test_a_deposed_leader_ends_its_proposals_in_their_order() -> None:
+    """Otherwise a seed is another world in each process: whoever is told first acts first."""
+    stage = led_by_a(B, C)
+    stage.isolate(A)
+    ended: list[int] = []
+
+    class Numbered(Ask):
+        def __init__(self, number: int) -> None:
+            super().__init__()
+            self.number = number
+
+        def fail(self, error: DkvError) -> None:
+            ended.append(self.number)
+
+    tickets = [Numbered(number) for number in range(50)]
+    for ticket in sorted(tickets, key=lambda ticket: ticket.number % 7):
+        stage[A].propose(b"", ticket)
+    stage.run(2.0)
+    assert ended == [number for rest in range(7) for number in range(rest, 50, 7)]
 
 
 def test_writes_at_a_follower_are_refused_at_once() -> None:

@@ -259,7 +259,6 @@ def test_without_the_rule_it_ends_badly(story: Callable[[], None]) -> None:
         story()
 
 
-@pytest.mark.xfail(strict=True, reason="an unwanted snapshot is answered with nothing that brings the leader on")
 def test_a_follower_that_does_not_want_the_snapshot_still_gets_on() -> None:
     """The leader offers it again and again, and B, the only other one alive, confirms no write any more."""
     stage, lost = snapshot_older_than_the_log()

@@ -78,7 +78,9 @@ class Load:
                 found.append(event)
         return sorted(found, key=lambda event: event.time_s)
 
-    def wait_progress(self, since_s: float, patience_s: float, not_by: str = "", *, by_all: bool = False) -> list[Event]:
+    def wait_progress(
+        self, since_s: float, patience_s: float, not_by: str = "", *, by_all: bool = False
+    ) -> list[Event]:
         """Until a write, or one of every writer, was acknowledged after ``since_s``; those writes."""
         give_up = time.monotonic() + patience_s
         while True:

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import pytest
 
-from dkv.client import Client, DkvError
+from dkv.client import DkvError
 from harness import growth
 from harness.survey import Member
 from tests.system.load import SHARED, Load
@@ -68,7 +68,9 @@ def test_a_leader_that_wakes_up_deposed_never_answers_from_the_past(testbed: Tes
                 for key in SHARED:
                     client.set(key, f"{client.process}-{key}")
             readers = [Impatient(load, leader, key) for key in SHARED]
-            time.sleep(0.05)  # their requests lie in its socket when it wakes: it answers them before it hears of others
+            time.sleep(
+                0.05
+            )  # their requests lie in its socket when it wakes: it answers them before it hears of others
             testbed.signal(leader.name, signal.SIGCONT)
             assert all(reader.answered() for reader in readers), "it must serve again at once"
     assert_nothing_lost(testbed, load)
@@ -114,13 +116,3 @@ def test_two_nodes_come_and_two_go_while_clients_write(testbed: Testbed) -> None
             load.wait_progress(time.monotonic(), PATIENCE_S, by_all=True)
     assert len(testbed.survey().voters) == 5
     assert_nothing_lost(testbed, load)
-
-
-def test_the_clients_of_a_cluster_need_only_one_address_of_it(testbed: Testbed) -> None:
-    testbed.up(3)
-    follower = next(member for member in testbed.survey().members if member != testbed.healthy())
-    with Client([follower.rest]) as client:
-        revision = client.set("a", "1")
-        row = client.get_row("a")
-    assert row is not None
-    assert (row.value, row.revision) == ("1", revision)

@@ -6,12 +6,13 @@ What the nodes leave behind is part of the evidence: no log may hold a traceback
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from dkv.client import Client, Event
@@ -28,19 +29,23 @@ COMPLAINTS = ("Traceback", '"traceback"', "AssertionError", "FatalError", '"leve
 
 
 class Testbed:
-    """One run directory. ``node_command``: what starts a node instead of this Python's ``dkv serve``."""
+    """One run directory. ``node_command``: what starts a node instead of this Python's ``dkv serve``; ``environ``: what
+    it finds in its environment beside ours."""
 
     __test__ = False
 
-    def __init__(self, path: Path, node_command: str | None = None) -> None:
+    def __init__(self, path: Path, node_command: str | None = None, environ: Mapping[str, str] | None = None) -> None:
         self.run_dir = RunDir(path)
         self.cluster = Cluster(self.run_dir, random.Random(0), lambda _: None)
+        self._environ = {**os.environ, **(environ or {})}
         self._node_command = ["--node-command", node_command] if node_command else []
 
     def verb(self, *arguments: str) -> str:
         """A verb as a person types it; its output. It must succeed."""
         command = [sys.executable, "-m", "harness", "--dir", str(self.run_dir.path), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=2 * PATIENCE_S, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=2 * PATIENCE_S, env=self._environ, check=False
+        )
         assert done.returncode == 0, f"{' '.join(arguments)}: {done.stdout}{done.stderr}"
         return done.stdout
 

@@ -106,7 +106,10 @@ def judge(record: Record) -> Verdict:
     for key, writes in _by_key(sets).items():
         seen = [*reads[key], *last[key]]
         violations += [*_invented(writes, seen), *_unsteady(writes, seen), *_conditions(writes)]
-        violations += [*_behind(writes, reads[key], reads[key], Kind.STALE), *_behind(writes, seen, last[key], Kind.LOST)]
+        violations += [
+            *_behind(writes, reads[key], reads[key], Kind.STALE),
+            *_behind(writes, seen, last[key], Kind.LOST),
+        ]
     violations += _invented([], [op for key in reads.keys() - _by_key(sets).keys() for op in reads[key]])
     violations += [*_disorder(sets), *_diverged(record.digests), *_unseen(sets, last, record.digests)]
     ends = [op.end for op in sets]
@@ -210,9 +213,7 @@ def _disorder(sets: Sequence[Operation]) -> Iterator[Violation]:
             yield Violation(Kind.DISORDER, f"{write}, after {fact}")
 
 
-def _after(
-    facts: Sequence[Operation], operations: Iterable[Operation]
-) -> Iterator[tuple[Operation, Operation | None]]:
+def _after(facts: Sequence[Operation], operations: Iterable[Operation]) -> Iterator[tuple[Operation, Operation | None]]:
     """Each operation with the highest fact that ended before it began. ``facts``: by their ends."""
     highest: Operation | None = None
     position = 0

@@ -162,8 +162,8 @@ def test_blocks_hold_a_bounded_number_of_rows_and_groups() -> None:
     for index in range(1, 2502):
         machine.apply(index, encode_batch(Batch(5, [Command(Op.SET, str(index), id=str(index))])))
     decoded = [blocks.decode(block) for block in machine.freeze()]
-    assert [len(block.rows) for block in decoded if isinstance(block, blocks.RowsBlock)] == [2000, 501]
-    assert [len(block.groups) for block in decoded if isinstance(block, blocks.IdsBlock)] == [2000, 501]
+    assert [len(block.rows) for block in decoded if isinstance(block, blocks.RowsBlock)] == [500] * 5 + [1]
+    assert [len(block.groups) for block in decoded if isinstance(block, blocks.IdsBlock)] == [500] * 5 + [1]
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -67,21 +67,13 @@ class FakeLibrary:
 
 
 class Waiter:
-    """A ticket. ``end`` is None before its end, then (value, error)."""
+    """Stands in for a ticket whose owner reports its end. ``end``: None before it, then (value, error)."""
 
     def __init__(self) -> None:
         self.end: tuple[Any, DkvError | None] | None = None
 
-    def complete(self, value: Any) -> None:
-        self._end(value, None)
-
-    def fail(self, error: DkvError) -> None:
-        self._end(None, error)
-
-    def finish(self, error: DkvError | None) -> None:
-        self._end(None, error)
-
-    def _end(self, value: Any, error: DkvError | None) -> None:
+    def finish(self, value: Any, error: DkvError | None) -> None:
+        """At most once."""
         assert self.end is None, f"ended twice: {self.end}, then {(value, error)}"
         self.end = (value, error)
 
@@ -140,5 +132,3 @@ def log_of(*terms: int, voters: tuple[NodeId, ...] = (A, B, C), disk: Disk | Non
         log.set_hard_state(terms[-1], None)
     disk.commit()
     return log
-
-

@@ -6,6 +6,8 @@ import pytest
 
 from dkv.raft.candidacy import Candidacy
 from dkv.raft.changes import Learners
+from dkv.raft.configuration import encode_change
+from dkv.raft.contracts import Entry
 from dkv.raft.guard import Guard
 from dkv.raft.messages import HigherTerm, PreVote, PreVoteReply, RequestVote, TimeoutNow, Vote
 from dkv.raft.options import Options
@@ -82,6 +84,9 @@ def test_who_leads_or_does_not_vote_never_stands(role):
     stand.candidacy.on_timeout_now(stand.library.leader, TimeoutNow(TERM))
     assert stand.step_when_due() == []
     assert stand.sent == []
+    stand.library.leader = B
+    stand.log.append(Entry(encode_change("add", A), 4, TERM))
+    assert stand.step() == [], "nor later, when it may"
 
 
 def test_a_lone_voter_stands_at_once_and_needs_no_link():
@@ -163,12 +168,13 @@ def test_only_the_present_leader_may_tell_to_stand(sender, term, stands):
 def test_requests_of_a_transfer_say_so_and_those_after_it_do_not():
     stand = Stand(leader=B)
     request = RequestVote(TERM + 1, 3, TERM, transfer=False)
+    stand.candidacy.sends(C, request)
     stand.candidacy.on_timeout_now(B, TimeoutNow(TERM))
     stand.step()
     stand.candidacy.sends(C, request)
     stand.candidacy.heard_leader()
     stand.candidacy.sends(C, request)
-    assert [message.transfer for _, message in stand.sent] == [True, False]
+    assert [message.transfer for _, message in stand.sent] == [False, True, False]
 
 
 def test_a_vote_that_is_given_puts_ones_own_candidacy_off():

@@ -25,7 +25,7 @@ class Stand:
         self.log = log_of(1, voters=voters)
         self.learners = Learners(self.library, lambda node: node != E)
         self.changes = Changes(
-            A, self.log, self.library, self.learners, OPTIONS, lambda ticket, error: ticket.finish(error)
+            A, self.log, self.library, self.learners, OPTIONS, lambda ticket, error: ticket.finish(None, error)
         )
 
     def begin(self, op, node):
@@ -109,7 +109,10 @@ def test_a_joiner_without_progress_is_given_up(stand):
     stand.step(NOW)
     stand.step(NOW + 20, d=5)
     assert stand.step(NOW + 20 + OPTIONS.learner_patience_s, d=5) == []
-    assert stand.step(NOW + 21 + OPTIONS.learner_patience_s, d=5) == [("disconnected", D, True), ("connected", D, False)]
+    assert stand.step(NOW + 21 + OPTIONS.learner_patience_s, d=5) == [
+        ("disconnected", D, True),
+        ("connected", D, False),
+    ]
     assert isinstance(waiter.error, MembershipRefused)
     assert not stand.changes.is_pending
 

@@ -14,7 +14,7 @@ DEADLINE = NOW + Options().election_timeout_max_s
 class Stand:
     def __init__(self, target=B, voters=(A, B, C)):
         self.library = FakeLibrary(A, term=TERM, leader=A)
-        self.handover = Handover(self.library, Options(), lambda ticket, error: ticket.finish(error))
+        self.handover = Handover(self.library, Options(), lambda ticket, error: ticket.finish(None, error))
         self.waiter = self.begin(target, voters)
 
     def begin(self, target, voters=(A, B, C)):
@@ -39,6 +39,11 @@ def test_who_cannot_lead_is_refused(target, voters, diagnosis):
     assert isinstance(stand.waiter.error, MembershipRefused)
     assert diagnosis in stand.waiter.error.message
     assert not stand.handover.is_pending
+
+
+def test_two_voters_are_enough():
+    stand = Stand(B, (A, B))
+    assert stand.step() == [("transfer", B)]
 
 
 def test_a_transfer_to_the_leader_itself_is_done_already():

@@ -60,7 +60,9 @@ def test_what_went_in_an_earlier_turn_does_not_go_again():
 
 
 def test_a_notice_swallows_what_follows_it_in_the_turn():
-    outbox = outbox_with(NOTICE, append(3, 5), NOTICE, append(5, 6))
+    outbox = Outbox(OPTIONS)
+    pauses = [outbox.append(B, message, NOW) for message in (NOTICE, append(3, 5), NOTICE, append(5, 6))]
+    assert pauses == [False] * 4
     assert outbox.take() == [(B, NOTICE)]
     outbox.append(B, append(3, 5), NOW)
     assert outbox.take() == [(B, append(3, 5))], "what was swallowed is not under way"
@@ -76,6 +78,7 @@ def test_a_full_window_pauses_the_sender_once_and_an_answer_lets_it_go_on():
     pauses = [outbox.append(B, append(previous, previous + 3), NOW) for previous in (1, 4, 7, 10, 13, 16)]
     assert pauses == [False, False, False, False, True, False], "60 bytes are under way with the entry at 14"
     assert outbox.replied(B, lost=False), "it was paused"
+    assert not outbox.append(B, append(19, 20), NOW), "the window is open again"
     assert not outbox.replied(B, lost=False), "it is no longer"
     assert outbox.take_resumed(NOW + 100) == []
 

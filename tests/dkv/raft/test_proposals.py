@@ -11,7 +11,7 @@ from tests.dkv.raft.doubles import A, FakeLibrary, Waiter
 class Stand:
     def __init__(self):
         self.library = FakeLibrary(A, leader=A)
-        self.proposals = Proposals(self.library, lambda ticket, value, error: ticket._end(value, error))
+        self.proposals = Proposals(self.library, Waiter.finish)
 
     def add(self, command):
         waiter = Waiter()
@@ -40,6 +40,8 @@ def test_each_ends_with_its_own_result(stand):
     assert (one.end, two.end) == (("first", None), None)
     stand.library.end_proposal("second")
     assert two.end == ("second", None)
+    stand.proposals.deposed()
+    assert two.end == ("second", None), "nobody ends twice"
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,7 @@ def test_what_the_library_refuses_is_in_no_log(stand, reason):
 
 
 def test_a_deposed_leader_knows_nothing_of_what_it_handed_over_and_all_of_what_it_did_not(stand):
-    handed, waiting = stand.add(b"handed"), None
+    handed = stand.add(b"handed")
     stand.proposals.hand_over()
     waiting = stand.add(b"waiting")
     stand.proposals.deposed()
