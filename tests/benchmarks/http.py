@@ -1,8 +1,8 @@
-"""``python -m tests.benchmarks.http``: writes and linearizable reads a second at the leader of three real nodes, by wrk.
+"""``python -m tests.benchmarks.http``: writes and linearizable reads a second at the leader of three nodes.
 
-Closed loop, 64 connections, one wrk thread, values of 16 bytes over 1,000 keys, fsync before every answer. In the same run and
-in turn (A B C A B C …) aiohttp's bare low-level server with a fixed reply: figures of a noisy machine only mean something
-beside it. Prints medians and spread.
+By wrk: closed loop, 64 connections, one thread, values of 16 bytes over 1,000 keys, fsync before every answer. In the same
+run and in turn (A B C A B C …) aiohttp's bare low-level server with a fixed reply: figures of a noisy machine only mean
+something beside it. Prints medians and spread.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ import asyncio, sys, uvloop
 from aiohttp import web
 async def handler(request):
     await request.read()
-    return web.Response(body=b'{"val":"0123456789abcdef","revision":123456,"found":true}', content_type="application/json")
+    body = b'{"val":"0123456789abcdef","revision":123456,"found":true}'
+    return web.Response(body=body, content_type="application/json")
 async def main():
     runner = web.ServerRunner(web.Server(handler, access_log=None))
     await runner.setup()

@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks.recovery``: how long a killed node needs to come back, and whether big work stalls a node.
+"""``python -m tests.benchmarks.recovery``: how long a killed node takes to come back, and what stalls a node.
 
 ``--keys 100000``: one node is filled with keys of 100 bytes (in batches), killed with -9 and started again: from exec
 to its ready line, once from the log alone and once from a checkpoint, beside an empty node's start.
