@@ -15,8 +15,7 @@ FIRST_COLUMNS = ("node", "name", "id", "identity", "role", "status", "term", "le
 """What a person looks for comes first; the rest follows in the order of the answer."""
 
 STATUS_COLUMNS = frozenset(
-    ("node", "id", "role", "term", "commit_index", "applied_index", "checkpoint_index", "keys")
-    + ("phase", "uptime_s", "pid", "error")
+    {"node", "id", "role", "term", "commit_index", "applied_index", "keys", "phase", "uptime_s", "pid", "error"}
 )
 """What fits on a line of ``/status``; ``-o json`` has all of it."""
 
