@@ -1,8 +1,8 @@
 """``python -m tests.benchmarks.http``: writes and linearizable reads a second at the leader of three nodes.
 
 By wrk: closed loop, 64 connections, one thread, values of 16 bytes over 1,000 keys, fsync before every answer. In the
-same run and in turn (A B C A B C …) aiohttp's bare low-level server with a fixed reply: figures of a noisy machine only mean
-something beside it. Prints medians and spread.
+same run and in turn (A B C A B C …) aiohttp's bare low-level server with a fixed reply: figures of a noisy machine only
+mean something beside it. Prints medians and spread.
 """
 
 from __future__ import annotations

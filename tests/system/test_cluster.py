@@ -60,6 +60,7 @@ def test_a_leader_that_wakes_up_deposed_never_answers_from_the_past(testbed: Tes
         for _ in range(PAUSES):
             leader = testbed.healthy()
             others = [address for address in testbed.addresses if address != leader.rest]
+            readers = [Impatient(load, leader, key) for key in SHARED]
             testbed.signal(leader.name, signal.SIGSTOP)
             paused_s = time.monotonic()
             load.wait_progress(paused_s, PATIENCE_S, not_by=leader.rest)
@@ -77,11 +78,14 @@ def test_a_leader_that_wakes_up_deposed_never_answers_from_the_past(testbed: Tes
 
 
 class Impatient:
-    """Reads one key at one node, again and again, without asking how that node stands."""
+    """Reads one key at one node, again and again, on a connection that was there before."""
 
     def __init__(self, load: Load, node: Member, key: str) -> None:
         self._client, self._key, self._answered = load.client([node.rest], PATIENCE_S), key, 0
+        self._client.get_row(key)
         self._thread = threading.Thread(target=self._read)
+
+    def begin(self) -> None:
         self._thread.start()
 
     def _read(self) -> None:
@@ -103,7 +107,10 @@ def test_two_nodes_come_and_two_go_while_clients_write(testbed: Testbed) -> None
             known = testbed.survey().names
             testbed.verb("add")
             (new,) = (member for member in testbed.survey().members if member.name not in known)
-            assert all(reader.answered() for reader in [Impatient(load, new, key) for key in SHARED])
+            readers = [Impatient(load, new, key) for key in SHARED]
+            for reader in readers:
+                reader.begin()
+            assert all(reader.answered() for reader in readers)
             leader = testbed.healthy()
             if gone == "leave":
                 growth.leave(testbed.cluster, "leader")
