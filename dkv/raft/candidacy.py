@@ -112,7 +112,7 @@ class Candidacy:
     def sends(self, node: NodeId, message: RequestVote | Vote) -> None:
         """The library's own votes and requests, on their way out."""
         if isinstance(message, Vote):
-            self.elections.rearm(self._clock.now())
+            self.elections.voted(self._clock.now())
         else:
             message = RequestVote(message.term, message.last_index, message.last_term, self._transferred)
         self._send(node, message)

@@ -98,18 +98,18 @@ class Changes:
 
         A removal does not wait for a learner that is still catching up: it may be the way out for a dead one.
         """
-        if op == "rem" and self._change is not None and not self._change.proposed:
-            self._give_up(f"{self._change.node} was still catching up when another change of the members came.")
         refusal = self._refusal(op, node)
         if refusal is not None:
             self._finish(ticket, MembershipRefused(refusal))
-        elif (op == "add") == (node in self._log.voters):
-            self._finish(ticket, None)
-        else:
-            self._change = _Change(op, node, ticket, match_index=0, progress_at=now)
+            return
+        if self._change is not None:
+            self._give_up(f"{self._change.node} was still catching up when another change of the members came.")
+        self._change = _Change(op, node, ticket, match_index=0, progress_at=now)
+        self._is_so_already(self._change)
 
     def _refusal(self, op: ChangeOp, node: NodeId) -> str | None:
-        if self._change is not None:
+        joining = self._change is not None and not self._change.proposed
+        if self._change is not None and not (op == "rem" and joining):
             return f"Another change of the members is under way ({self._change.op} {self._change.node}); try again."
         if op == "rem" and node == self._me:
             return "The leader cannot be removed; transfer its leadership first."
@@ -122,6 +122,8 @@ class Changes:
         self._learners.detach_expired(now)
         change = self._change
         if change is None or change.proposed:
+            return
+        if self._is_so_already(change):
             return
         if change.op == "add" and not self._has_caught_up(change, now):
             if now - change.progress_at > self._options.learner_patience_s:
@@ -137,6 +139,15 @@ class Changes:
         self._learners.detach_all()
         if change is not None:
             self._finish(change.ticket, LeadershipLost("The leader was deposed while it changed the members."))
+
+    def _is_so_already(self, change: _Change) -> bool:
+        """In the log, that is; the change ends once that is committed, because until then it may be overruled."""
+        if (change.op == "add") != (change.node in self._log.voters):
+            return False
+        if self._log.voters == self._log.voters_at(self._library.commit_index):
+            self._change = None
+            self._finish(change.ticket, None)
+        return True
 
     def _has_caught_up(self, change: _Change, now: float) -> bool:
         self._learners.attach(change.node)

@@ -45,6 +45,11 @@ class Elections:
         self.pre_vote_term = None
         self.rearm(now)
 
+    def voted(self, now: float) -> None:
+        """Our vote went to somebody else: do not stand against them."""
+        self.pre_vote_term = None
+        self.rearm(now)
+
     def lost_leader(self, now: float) -> None:
         """The leader's process closed its connection: loyalty ends, and the timer is cut short."""
         self._leader_heard = float("-inf")

@@ -20,7 +20,6 @@ from dkv.raft.options import Options
 class _Transfer:
     target: NodeId | None
     ticket: Ticket
-    term: int
     deadline: float
     sent: bool = False
 
@@ -48,17 +47,17 @@ class Handover:
             self._finish(ticket, MembershipRefused("There is no other voter to hand the leadership to."))
         else:
             deadline = now + self._options.election_timeout_max_s
-            self._transfer = _Transfer(target, ticket, self._library.term, deadline)
+            self._transfer = _Transfer(target, ticket, deadline)
 
     def step(self, now: float) -> None:
         """Ask as soon as somebody is level; end when another leader is known, or when time is up."""
         transfer = self._transfer
         if transfer is None:
             return
-        if self._library.term > transfer.term and self._library.leader is not None:
+        if self._library.leader is not None and not self._library.is_leader:
             self._end(None)
         elif now >= transfer.deadline:
-            self._end(DeadlinePassed("No other node took the leadership over in time; this one goes on leading."))
+            self._end(DeadlinePassed("No other node took the leadership over in time. Nothing else was changed."))
         elif not transfer.sent and self._library.is_leader:
             transfer.sent = self._library.transfer(transfer.target)
 

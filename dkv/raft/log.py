@@ -61,7 +61,10 @@ class Log:
         return self.entries[offset]
 
     def voters_at(self, index: int) -> tuple[NodeId, ...]:
-        """The voters as of ``index``."""
+        """The voters as of ``index``, which must not lie before the log."""
+        assert index >= self.first_index - 1, (
+            f"the voters at {index} are forgotten, the log begins at {self.first_index}"
+        )
         return fold(self._base_voters, self.entries[: index - self.first_index + 1])
 
     def append(self, entry: Entry) -> None:

@@ -6,6 +6,8 @@ they have one. Nothing from the network is ever unpickled. Every message names i
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from dkv.raft.contracts import Entry
@@ -14,23 +16,27 @@ REGULAR, NO_OP, CONFIGURATION = 0, 1, 2
 """First byte of an entry's command (pysyncobj's ``_COMMAND_TYPE``): payload, leader's first entry, change of voters."""
 
 
+Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""Terms, indexes, offsets: what SQLite and file offsets can hold. ``Guard.check_entries`` bounds those of entries."""
+
+
 class _Message(msgspec.Struct, frozen=True, array_like=True, tag_field="kind", gc=False):
-    term: int
+    term: Number
 
 
 class AppendEntries(_Message, frozen=True, tag=1):
     """Entries that follow (``previous_index``, ``previous_term``), and how far the leader has committed."""
 
-    previous_index: int
-    previous_term: int
-    commit_index: int
+    previous_index: Number
+    previous_term: Number
+    commit_index: Number
     entries: list[Entry]
 
 
 class AppendReply(_Message, frozen=True, tag=2):
     """``success``: the log equals the leader's before ``next_index``. ``reset``: send from ``next_index`` on."""
 
-    next_index: int
+    next_index: Number
     success: bool
     reset: bool
 
@@ -38,8 +44,8 @@ class AppendReply(_Message, frozen=True, tag=2):
 class RequestVote(_Message, frozen=True, tag=3):
     """``transfer``: the leader itself asked for this election, so stickiness does not apply (thesis §4.2.3)."""
 
-    last_index: int
-    last_term: int
+    last_index: Number
+    last_term: Number
     transfer: bool
 
 
@@ -50,15 +56,15 @@ class Vote(_Message, frozen=True, tag=4):
 class PreVote(_Message, frozen=True, tag=5):
     """Would you vote for me in ``next_term``? Changes nothing at the receiver (thesis §9.6)."""
 
-    next_term: int
-    last_index: int
-    last_term: int
+    next_term: Number
+    last_index: Number
+    last_term: Number
 
 
 class PreVoteReply(_Message, frozen=True, tag=6):
     """The answer, for ``next_term``."""
 
-    next_term: int
+    next_term: Number
     granted: bool
 
 
@@ -73,26 +79,26 @@ class TimeoutNow(_Message, frozen=True, tag=8):
 class ReadProbe(_Message, frozen=True, tag=9):
     """ReadIndex (thesis §6.4): am I still the leader of ``term``?"""
 
-    round: int
+    round: Number
 
 
 class ReadProbeReply(_Message, frozen=True, tag=10):
     """As far as I know you are."""
 
-    round: int
+    round: Number
 
 
 class ReadIndexRequest(_Message, frozen=True, tag=11):
     """A follower's readers want an index; ``ticket`` comes back."""
 
-    ticket: int
+    ticket: Number
 
 
 class ReadIndexReply(_Message, frozen=True, tag=12):
     """``index``: everything acknowledged before the request arrived lies at or before it."""
 
-    ticket: int
-    index: int
+    ticket: Number
+    index: Number
 
 
 class SnapshotNotice(_Message, frozen=True, tag=13):
@@ -102,16 +108,16 @@ class SnapshotNotice(_Message, frozen=True, tag=13):
 class SnapshotPull(_Message, frozen=True, tag=14):
     """Send me bytes from ``offset`` of the checkpoint at ``index`` (0: of your newest)."""
 
-    index: int
-    offset: int
+    index: Number
+    offset: Number
 
 
 class SnapshotChunk(_Message, frozen=True, tag=15):
     """``data`` at ``offset`` of the checkpoint at ``index`` that is ``size_bytes`` long."""
 
-    index: int
-    offset: int
-    size_bytes: int
+    index: Number
+    offset: Number
+    size_bytes: Number
     data: bytes
 
 

@@ -103,7 +103,6 @@ class Readers:
 
     def deposed(self, now: float) -> None:
         """We lead no longer: our own readers ask the next leader; other nodes ask again by themselves."""
-        self._leader = None
         for reader in self._rounds.take_all():
             if not isinstance(reader, RemoteReader):
                 self._remote.begin(reader, now)

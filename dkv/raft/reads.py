@@ -95,9 +95,14 @@ class RemoteReads(Generic[R]):
         self._waiting.append((now, reader))
 
     def next_question(self, now: float, patience_s: float) -> int | None:
-        """The ticket to ask the leader with, if readers wait and no question is under way (or it was lost)."""
+        """The ticket to ask the leader with, if readers wait and no question is under way.
+
+        A question without an answer for ``patience_s`` is repeated under its old ticket: an answer to any of its copies
+        serves, however slow the link is, because all were asked after these readers came.
+        """
         if self._asked and now - self._asked_at >= patience_s:
-            self.ask_again()
+            self._asked_at = now
+            return self._ticket
         if self._asked or not self._waiting:
             return None
         self._ticket += 1
@@ -105,7 +110,7 @@ class RemoteReads(Generic[R]):
         return self._ticket
 
     def ask_again(self) -> None:
-        """The question or its answer is lost, or another leader is there: all wait for the next question."""
+        """Another leader is there: all wait for the next question."""
         self._waiting, self._asked = self._asked + self._waiting, []
 
     def answered(self, ticket: int) -> list[R]:

@@ -110,18 +110,13 @@ class SnapshotReceiver(Generic[M]):
         transfer = self._transfer
         if transfer is None or sender != transfer.leader or transfer.verifying:
             return None
-        if chunk.index != transfer.index:
-            if chunk.offset != 0:
-                return None
-            self._begin(transfer, chunk)
-        if chunk.offset != transfer.offset or chunk.size_bytes != transfer.size_bytes:
-            return None
-        assert transfer.sink is not None, "bytes of a transfer that was begun"
         try:
-            transfer.sink.write(chunk.data)
+            if not self._stored(transfer, chunk):
+                return None
         except DiskFull:
             self.abort()
             return None
+        assert transfer.sink is not None, "bytes of a transfer that was begun"
         transfer.offset += len(chunk.data)
         transfer.asked_at = now
         if transfer.offset < transfer.size_bytes:
@@ -147,6 +142,17 @@ class SnapshotReceiver(Generic[M]):
         transfer, self._transfer = self._transfer, None
         if transfer is not None and transfer.sink is not None:
             transfer.sink.abort()
+
+    def _stored(self, transfer: _Transfer, chunk: SnapshotChunk) -> bool:
+        if chunk.index != transfer.index:
+            if chunk.offset != 0:
+                return False
+            self._begin(transfer, chunk)
+        if chunk.offset != transfer.offset or chunk.size_bytes != transfer.size_bytes:
+            return False
+        assert transfer.sink is not None, "bytes of a transfer that was begun"
+        transfer.sink.write(chunk.data)
+        return True
 
     def _begin(self, transfer: _Transfer, chunk: SnapshotChunk) -> None:
         if transfer.sink is not None:

@@ -68,10 +68,9 @@ def test_a_leader_that_wakes_up_deposed_never_answers_from_the_past(testbed: Tes
             with load.client(others) as client:
                 for key in SHARED:
                     client.set(key, f"{client.process}-{key}")
-            readers = [Impatient(load, leader, key) for key in SHARED]
-            time.sleep(
-                0.05
-            )  # their requests lie in its socket when it wakes: it answers them before it hears of others
+            for reader in readers:
+                reader.begin()
+            time.sleep(0.05)  # their requests lie in its sockets when it wakes, beside the first word of its successor
             testbed.signal(leader.name, signal.SIGCONT)
             assert all(reader.answered() for reader in readers), "it must serve again at once"
     assert_nothing_lost(testbed, load)

@@ -103,7 +103,6 @@ def test_a_new_one_may_follow():
     assert second.succeeded
 
 
-@pytest.mark.xfail(strict=True, reason="the old leader's own return is told as a successful transfer")
 def test_the_old_leaders_return_in_a_later_term_is_no_success():
     """The target fell in the middle of its election, which only raised the term; A was elected again."""
     stand = Stand()
