@@ -52,8 +52,9 @@ class Candidacy:
 
     def step(self, now: float, last_tick_at: float) -> None:
         """Before the library's tick: start a pre-vote that is due, or the election that was won in advance."""
-        # Without a tick for so long it was we who were away: what the others sent meanwhile is still to be read.
-        if now - last_tick_at > self._options.election_timeout_min_s / 2:
+        # Without a tick for so long it was we who were away: what the others sent meanwhile is still to be read. A lone
+        # voter has no others: it was busy with its recovery, and would wait a second for nobody.
+        if now - last_tick_at > self._options.election_timeout_min_s / 2 and self._log.voters != (self._me,):
             self.elections.rearm(now)
         if self._library.is_leader or self._me not in self._log.voters:
             self._told_to_stand = False

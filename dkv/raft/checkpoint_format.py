@@ -21,7 +21,7 @@ from dkv.raft.contracts import CheckpointCorrupt, CheckpointHeader
 MAGIC = b"dkv-ckpt"
 FORMAT = 1
 RECORD_BYTES_MAX = 16 * 1024 * 1024
-"""Blocks are meant to be of 256 KiB, a header holds two entries of at most 4 MiB: four times as much is
+"""Blocks are meant to be of 64 KiB, a header holds two entries of at most 4 MiB: four times as much is
 garbage, and is refused before memory is set aside for it."""
 
 PROLOGUE = struct.Struct("<8sI")

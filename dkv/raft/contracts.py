@@ -67,7 +67,7 @@ class StateMachine(Protocol):
     def apply(self, index: int, payload: bytes) -> Any: ...
 
     def freeze(self) -> Iterator[bytes]:
-        """The state as of now, as blocks of at most ~256 KiB; ``apply`` may go on between two blocks.
+        """The state as of now, as blocks of about 64 KiB; ``apply`` may go on between two blocks.
 
         One iterator at a time. Each ``next`` takes a few milliseconds at most, whatever the size of the state.
         """

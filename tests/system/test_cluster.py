@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 KILLS = 10
 PAUSES_S = (2.0, 4.5, 2.0, 4.5)
-"""All beyond the longest election timeout (1.2 s). After the shorter ones the word of the new leader lies in the sleeper's
+"""All beyond the longest election timeout (1.2 s). After the shorter ones the new leader's word lies in the sleeper's
 sockets; after the longer ones its peers have closed their links (3 s), so that it wakes up knowing nothing."""
 READS_AT_ONCE = 20
 

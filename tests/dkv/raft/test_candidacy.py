@@ -93,6 +93,8 @@ def test_a_lone_voter_stands_at_once_and_needs_no_link():
     stand = Stand((A,))
     stand.up = False
     assert stand.step() == [("campaign",)]
+    recovered_slowly = Stand((A,))
+    assert recovered_slowly.step(slept_s=5.0) == [("campaign",)]
 
 
 def test_without_a_link_nobody_stands():
