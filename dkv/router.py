@@ -206,8 +206,9 @@ class Router:
     def _knows_leader(self) -> bool:
         """Whether a write can be taken here, or sent on."""
         replica = self._replica
-        elsewhere = replica.leader != replica.me and self._directory.hint(replica.leader) is not None
-        return replica.is_leader or elsewhere
+        if replica.is_leader:
+            return True
+        return replica.leader != replica.me and self._directory.hint(replica.leader) is not None
 
     async def _wait_leader(self, deadline: float) -> None:
         """Returns once there is a leader, or patience is at its end."""
