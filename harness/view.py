@@ -31,7 +31,7 @@ WIDE = 120
 """Columns of a terminal that has room for all of ours."""
 NONE = "–"
 _COLUMNS = ("name", "state", "role", "term", "commit", "applied", "lag", "pid", "memory", "cpu", "url")
-_NARROW = ("name", "state", "role", "term", "applied", "lag", "pid", "url")
+_NARROW = ("name", "state", "role", "term", "applied", "lag", "url")
 _NUMBERS = frozenset({"term", "commit", "applied", "lag", "pid", "memory", "cpu"})
 
 
