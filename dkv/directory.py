@@ -111,6 +111,8 @@ class HintsFile:
         self._writing = False
 
     def remember(self, members: list[MemberInfo]) -> None:
+        if not members:
+            return  # a founder that has not written its own row yet: what the file says of it must survive a stop now
         self._next = members
         if not self._writing:
             self._write()

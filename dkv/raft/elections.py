@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 QUICK, QUICK_TRIES = 4, 3
-"""After the leader's process closed its links everybody stands at about the same time, and votes may be split: the first
+"""After the leader's process closed its links all stand at about the same time, and votes may be split: the first
 few tries follow each other at a quarter of the timeout, which is many round trips of any network this is made for."""
 
 

@@ -356,6 +356,13 @@ def test_hints_survive_a_restart(tmp_path: Path) -> None:
     assert load_hints(path) == []
 
 
+def test_an_empty_directory_leaves_the_hints_alone(tmp_path: Path) -> None:
+    """A founder stopped before its own row is there must find its former ports again."""
+    begun: list[object] = []
+    HintsFile(tmp_path / "members.json", lambda work, done: begun.append(work)).remember([])
+    assert begun == []
+
+
 def test_hints_are_written_one_at_a_time_and_the_last_ones_win(tmp_path: Path) -> None:
     begun: list[tuple[Any, Any]] = []
     file = HintsFile(tmp_path / "members.json", lambda work, done: begun.append((work, done)))
