@@ -1,0 +1,1 @@
+"""Systems under test, all driven from outside: dkv and etcd."""
