@@ -8,8 +8,10 @@ log, or as ``unknown``.
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from dkv.clock import Clock
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
 
 REQUESTS_MAX = 4096
 """Writes, and likewise reads, that may be under way: about half a second's work; a longer queue only adds latency."""
+
+TURN_COMMANDS_MAX = 2048
+"""Handed over in one turn (or one request's, if that alone has more): what a turn appends, a later one applies, and
+meanwhile nobody is answered. The rest goes with the next turn."""
 
 WRITE_BYTES_MAX = 64 * 1024 * 1024
 """Of all writes under way: they are in memory three times (request, payload, log)."""
@@ -287,10 +293,13 @@ class Router:
 
     def _hand_over_writes(self, replica: Replica[KeyValue]) -> None:
         # Whoever timed out or hung up while waiting is left out: that is what makes "not applied" true.
-        abandoned = [write for write in self._writes if write.done]
-        writes = [write for write in self._writes if not write.done]
-        self._writes = []
-        self._ended(abandoned)
+        self._ended([write for write in self._writes if write.done])
+        waiting = [write for write in self._writes if not write.done]
+        totals = accumulate(len(write.commands) for write in waiting)
+        count = max(1, bisect_right(list(totals), TURN_COMMANDS_MAX))
+        writes, self._writes = waiting[:count], waiting[count:]
+        if self._writes:
+            self._host.wake()
         start, now = 0, self._clock.now()
         for payload in form_payloads([write.commands for write in writes]):
             sharing = writes[start : start + len(payload.lengths)]

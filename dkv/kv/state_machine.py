@@ -30,7 +30,7 @@ from dkv.kv.commands import (
     fingerprint,
 )
 from dkv.kv.digest import digest_hex, hash_part
-from dkv.kv.rows import Rows
+from dkv.kv.rows import MERGE_STEP, Rows
 
 SWEEP_ROWS_MAX = 1000
 """Two to three milliseconds."""
@@ -71,6 +71,7 @@ class KeyValue:
         if batch.time_ms > self.clock_ms:
             self.clock_ms = batch.time_ms
         self._rows.sweep(self.clock_ms, SWEEP_ROWS_MAX)
+        self._rows.merge(MERGE_STEP + len(batch.commands))
         execute = (self._set, self._delete, self._get, self._tick)
         results = []
         for command in batch.commands:
@@ -175,8 +176,7 @@ class KeyValue:
     def freeze(self) -> Iterator[bytes]:
         """The state as of this call, as blocks; ``apply`` may go on between two of them.
 
-        One at a time: it ends when it is exhausted, closed or dropped. While it runs, the first write to each
-        of 4096 tables copies that table (10 µs with 1e6 keys). A block has at most ~64 KiB, or one row.
+        One at a time: it ends when it is exhausted, closed or dropped. A block has at most ~64 KiB, or one row.
         """
         assert not self._freezing, "the state is being frozen already: exhaust or close that iterator first"
         frozen = self._frozen()

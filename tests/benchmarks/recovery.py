@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import random
 import shlex
 import statistics
 import sys
@@ -115,7 +116,8 @@ def stalls(keys: int, nodes: int) -> None:
         leader = testbed.healthy().rest
         print(f"{nodes} nodes, {keys} keys filled in {fill(leader, keys):.0f} s")
         print(HEAD)
-        checkpoint(testbed, leader)
+        checkpoint(testbed, leader, entries, "small writes", lambda client: client.set("small", "2"))
+        checkpoint(testbed, leader, entries, f"batches of {BATCH}", scattered(keys))
         if nodes > 1:
             new_node(testbed, leader, keys)
             returning_node(testbed, leader, keys)
@@ -128,25 +130,37 @@ def report(what: str, testbed: Testbed, pulses: list[Pulse], from_s: float, to_s
     print(f"{'':44s} load average {os.getloadavg()[0]:.1f}", flush=True)
 
 
-def checkpoint(testbed: Testbed, leader: str) -> None:
-    """Small writes before, while and after every node writes the state down."""
+def checkpoint(testbed: Testbed, leader: str, entries: int, what: str, write: Callable[[Client], object]) -> None:
+    """Small writes until it is due, then ``write`` while every node writes the state down, and after it."""
     addresses = testbed.addresses
     with ExitStack() as stack, Client([leader], timeout=PATIENCE_S) as client:
         pulses = [stack.enter_context(Pulse(address)) for address in addresses]
         time.sleep(1.0)
         quiet_s = time.monotonic()
-        due = client.set("small", "0") + TRICKLE - 50
-        while client.set("small", "1") < due:
+        before = {address: client.status(address)["checkpoint_index"] for address in addresses}
+        due = max(before.values()) + entries
+        while client.set("small", "1") < due - 1:
             pass
         due_s = time.monotonic()
-        while not all(client.status(address)["checkpoint_index"] for address in addresses):
-            client.set("small", "2")
+        while not all(client.status(address)["checkpoint_index"] > before[address] for address in addresses):
+            write(client)
         end_s = time.monotonic() + 3.0  # older log and files are deleted after it
         while time.monotonic() < end_s:
-            client.set("small", "3")
+            write(client)
     report("small writes before it", testbed, pulses, quiet_s, due_s)
-    report("a checkpoint is written", testbed, pulses, due_s, end_s - 3.0)
+    report(f"a checkpoint is written, {what}", testbed, pulses, due_s, end_s - 3.0)
     report("the log behind it goes", testbed, pulses, end_s - 3.0, end_s)
+
+
+def scattered(keys: int) -> Callable[[Client], object]:
+    """One entry that writes ``BATCH`` keys anywhere among all."""
+    rng = random.Random(1)
+
+    def write(client: Client) -> object:
+        numbers = rng.sample(range(keys), BATCH)
+        return client.batch([{"cmd": "set", "key": f"key{n:08d}", "val": f"{n:089d}"} for n in numbers])
+
+    return write
 
 
 def new_node(testbed: Testbed, leader: str, keys: int) -> None:

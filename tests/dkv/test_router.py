@@ -41,6 +41,21 @@ async def test_requests_of_a_turn_share_an_entry_and_get_their_own_results(insid
 
 
 @pytest.mark.asyncio
+async def test_a_turn_takes_a_bounded_number_of_commands_and_the_next_one_the_rest(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(router_module, "TURN_COMMANDS_MAX", 3)
+    sizes = [2, 1, 1, 5, 2]
+    requests = [[put(f"{which}-{number}") for number in range(size)] for which, size in enumerate(sizes)]
+    turns = inside.host.turns
+    answers = await asyncio.gather(*(write(inside, *request) for request in requests))
+    assert [len(answer) for answer in answers] == sizes
+    assert [len(decode_batch(payload).commands) for payload in inside.replica.payloads] == [3, 1, 5, 2]
+    assert inside.host.turns - turns >= 4
+    assert inside.router.pending == 0
+
+
+@pytest.mark.asyncio
 async def test_two_writes_of_one_key_get_two_revisions(inside: Inside) -> None:
     first, second = await asyncio.gather(write(inside, put("a", "1")), write(inside, put("a", "2")))
     assert second[0].revision == first[0].revision + 1

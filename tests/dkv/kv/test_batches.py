@@ -81,7 +81,7 @@ def test_the_largest_command_fits() -> None:
 @pytest.mark.parametrize(
     ("request_", "says"),
     [
-        ([Command(Op.GET, "k")] * (BATCH_COMMANDS_MAX + 1), "4097 commands; the limit is 4096"),
+        ([Command(Op.GET, "k")] * (BATCH_COMMANDS_MAX + 1), "2049 commands; the limit is 2048"),
         ([Command(Op.SET, "k", "v" * VALUE_BYTES_MAX)] * 2, "the limit is 2097152 bytes"),
     ],
 )
