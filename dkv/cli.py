@@ -50,6 +50,7 @@ def program() -> None:
 @click.option("--secret-file", metavar="FILE", help="The secret that the cluster's nodes share.")
 @click.option("--on-follower", metavar="redirect|forward", help="What a follower does with a write. [redirect]")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error. [info]")
+@click.option("--fault-port", metavar="PORT", help="For tests only: who reaches it on 127.0.0.1 can break this node.")
 @click.option("--config", metavar="FILE", help="dkv.toml with the same settings; flags and DKV_* go before it.")
 def serve(**flags: Any) -> None:
     """Run a node until SIGTERM.

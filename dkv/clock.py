@@ -11,6 +11,10 @@ class Clock(Protocol):
         """Seconds since this clock's origin."""
         ...
 
+    def until(self, due: float) -> float:
+        """For the loop's timers: how many real seconds from now this clock will show ``due``; never negative."""
+        ...
+
 
 class MonotonicClock:
     """The machine's monotonic clock, the one that asyncio's loops use as well."""
@@ -18,3 +22,6 @@ class MonotonicClock:
     def now(self) -> float:
         """Seconds since boot (``time.monotonic``)."""
         return time.monotonic()
+
+    def until(self, due: float) -> float:
+        return max(0.0, due - time.monotonic())

@@ -42,6 +42,8 @@ class Config:
     secret: bytes | None = field(default=None, repr=False)
     on_follower: str = "redirect"
     log_level: str = "info"
+    fault_port: int | None = None
+    """Where tests tell this node what to suffer; None: nowhere."""
     raft_options: Options = field(default_factory=Options)
 
     def validate(self) -> None:
@@ -69,6 +71,7 @@ class Config:
             "secret": "***" if self.secret else None,
             "on_follower": self.on_follower,
             "log_level": self.log_level,
+            "fault_port": self.fault_port,
             "raft_options": dataclasses.asdict(self.raft_options),
         }
 
@@ -98,6 +101,13 @@ def _address(name: str, value: Any) -> Address:
         return parse_address(str(value))
     except ValueError as error:
         raise StartupError(f"{_flag(name)} {error}") from None
+
+
+def _port(name: str, value: Any) -> int:
+    text = str(value)
+    if not (text.isascii() and text.isdigit()) or int(text) > 65535:
+        raise StartupError(f"{_flag(name)} {text!r}: a port, and no host: it is open on 127.0.0.1 only.")
+    return int(text)
 
 
 def _addresses(name: str, value: Any) -> tuple[Address, ...]:
@@ -155,6 +165,7 @@ _PARSE: dict[str, Callable[[str, Any], Any]] = {
     "secret_file": lambda _, value: Path(value),
     "on_follower": lambda _, value: str(value),
     "log_level": lambda _, value: str(value).lower(),
+    "fault_port": _port,
     "raft_options": _options,
 }
 """Setting → how its text (or TOML value) is understood."""

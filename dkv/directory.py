@@ -9,15 +9,19 @@ are known to be complete.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from dkv.errors import LeaderHint
+from dkv.files import OS_FILES, Files
 from dkv.joining import MemberInfo
 from dkv.kv.commands import SYSTEM_PREFIX, Row
+
+if TYPE_CHECKING:
+    from dkv.faults.state import Faults
 
 log = logging.getLogger(__name__)
 
@@ -104,9 +108,16 @@ def load_hints(path: Path) -> list[MemberInfo]:
 class HintsFile:
     """``members.json``, written in the background; of members that follow each other fast only the last are written."""
 
-    def __init__(self, path: Path, background: Callable[[Callable[[], None], Callable[[object], None]], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        background: Callable[[Callable[[], None], Callable[[object], None]], None],
+        *,
+        faults: Faults | None = None,
+    ) -> None:
         """``background``: see ``dkv.raft.host.Host``."""
         self._path, self._background = path, background
+        self._faults = faults
         self._next: list[MemberInfo] | None = None
         self._writing = False
 
@@ -120,7 +131,7 @@ class HintsFile:
     def _write(self) -> None:
         members, self._next = self._next or [], None
         self._writing = True
-        self._background(lambda: save_hints(self._path, members), self._written)
+        self._background(lambda: save_hints(self._path, members, self._faults), self._written)
 
     def _written(self, outcome: object) -> None:
         self._writing = False
@@ -132,11 +143,18 @@ class HintsFile:
             self._write()
 
 
-def save_hints(path: Path, members: Iterable[MemberInfo]) -> None:
-    """Replace the file in one step. Raises ``OSError``."""
+def save_hints(path: Path, members: Iterable[MemberInfo], faults: Faults | None = None) -> None:
+    """Replace the file in one step, durable on return. Raises ``OSError``.
+
+    A node that has just joined knows its peers from here alone, so the name must survive a power loss as well.
+    """
+    files: Files = OS_FILES if faults is None else faults.disk.files
     part = path.with_suffix(".part")
-    with part.open("wb") as file:
+    file = files.create(part)
+    try:
         file.write(msgspec.json.format(msgspec.json.encode(list(members)), indent=1))
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+        file.sync()
+    finally:
+        file.close()
+    files.rename(part, path)
+    files.fsync_directory(path.parent)

@@ -1,8 +1,9 @@
-"""One node, put together: the only place where all organs meet.
+"""One node's life, from its first flag to its last word; ``assembly`` makes the organs that it lives by.
 
-Order of start: storage, HTTP (``/livez`` answers from here on, the rest is refused), identity (from disk, by founding,
-or by joining), recovery, links, requests. Order of stop: refuse, finish what is in flight, hand the leadership over,
-close HTTP, links, turn, storage. Law: a data directory that names its cluster outweighs every flag.
+Order of start: the fault port (where one is asked for), storage, HTTP (``/livez`` answers from here on, the rest is
+refused), identity (from disk, by founding, or by joining), recovery, links, requests. Order of stop: refuse, finish
+what is in flight, hand the leadership over, close HTTP, links, turn, storage. Law: a data directory that names its
+cluster outweighs every flag.
 """
 
 from __future__ import annotations
@@ -15,42 +16,33 @@ import os
 import random
 import signal
 import socket
-import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
 import dkv
 from dkv import identity as identities
 from dkv.abort import die
-from dkv.addresses import Address
+from dkv.addresses import Address, loopback_source
+from dkv.api.egress import Egress
+from dkv.api.fault_port import FaultPort
 from dkv.api.peer_calls import PeerCalls
 from dkv.api.server import ApiServer, OnFollower
-from dkv.clock import MonotonicClock
+from dkv.assembly import DATA_GROUP, Assembly
+from dkv.clock import Clock, MonotonicClock
 from dkv.config import Config
-from dkv.directory import Directory, HintsFile, load_hints, save_hints
+from dkv.directory import Directory, load_hints, name_in, save_hints
 from dkv.errors import DkvError, StartupError
+from dkv.faults.state import Faults
 from dkv.gate import Gate
-from dkv.identity import Identity
 from dkv.joining import MemberInfo
-from dkv.kv.blocks import BadBlocks
-from dkv.kv.state_machine import KeyValue
-from dkv.membership import Membership
 from dkv.metrics import Metrics
 from dkv.net.door import bind
 from dkv.net.peers import Peers
-from dkv.operations import NodeOperations, Organs, is_up
-from dkv.raft.checkpoint import FileCheckpoints
-from dkv.raft.contracts import CheckpointCorrupt, GroupId
-from dkv.raft.host import Host
-from dkv.raft.replica import Replica
+from dkv.operations import NodeOperations, Organs
 from dkv.raft.status import Role
 from dkv.raft.storage import Storage
 from dkv.residence import REMOVED, Residence
-from dkv.router import Router
-
-DATA_GROUP: GroupId = 1
-"""The only group today; 0 is kept for the placement of many."""
 
 READY_PATIENCE_S = 2.0
 """A node that finds no leader says that it is ready without one, rather than not at all: its peers may come later."""
@@ -77,13 +69,15 @@ class Node:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._hints = config.data_dir / "members.json"
-        self._clock = MonotonicClock()
         self._rng = random.Random()
+        self._faults = None if config.fault_port is None else Faults(self._rng)
+        self._clock: Clock = MonotonicClock() if self._faults is None else self._faults.clock.monotonic
         self._metrics = Metrics(dkv.__version__)
         self._gate = Gate(config.id)
         self._operations = NodeOperations(config, dkv.__version__, self._clock, self.stop)
         self._metrics.watch(self._operations.figures)
-        self._calls = PeerCalls(self._clock)
+        egress = Egress(loopback_source(config.rest.host), None if self._faults is None else self._passage)
+        self._calls = PeerCalls(self._clock, egress)
         self._server = ApiServer(
             self._gate,
             self._operations,
@@ -91,8 +85,11 @@ class Node:
             on_fatal=die,
             on_follower=OnFollower(config.on_follower),
             clock=self._clock,
+            egress=egress,
         )
+        self._fault_port = None if self._faults is None else FaultPort(self._faults)
         self._stopped: asyncio.Future[str]
+        self._faults_at: int | None = None
         self._organs: Organs | None = None
         self._group: asyncio.TaskGroup
         self._tasks: set[asyncio.Task[None]] = set()
@@ -108,10 +105,19 @@ class Node:
         self._stopped = asyncio.get_running_loop().create_future()
         self._handle_signals()
         try:
+            await self._open_fault_port()
+            await self._reside()
+        finally:
+            if self._fault_port is not None:
+                await self._fault_port.stop()
+        log.info("stopped")
+
+    async def _reside(self) -> None:
+        try:
             self._config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise StartupError(f"--data-dir {self._config.data_dir}: {error.strerror}.") from None
-        storage = Storage(self._config.data_dir / "log.db")
+        storage = Storage(self._config.data_dir / "log.db", faults=self._faults)
         try:
             async with asyncio.TaskGroup() as self._group:
                 self._spawn(self._live(storage))
@@ -120,9 +126,14 @@ class Node:
         finally:
             await self._calls.close()
             storage.close()
-        log.info("stopped")
 
     # ---- start
+
+    async def _open_fault_port(self) -> None:
+        # Before all else, and announced at once: whoever torments a start needs it before the node is ready.
+        if self._fault_port is not None:
+            self._faults_at = await self._fault_port.start(self._config.fault_port or 0)
+            print(json.dumps({"event": "fault_port", "port": self._faults_at}), flush=True)
 
     async def _live(self, storage: Storage) -> None:
         config = self._config
@@ -138,11 +149,11 @@ class Node:
         residence = Residence(me, config.join, self._calls.call, self._clock)
         if identity is None:
             identity, hints = await residence.found_or_join()
-            save_hints(self._hints, hints)
+            save_hints(self._hints, hints, self._faults)
             storage.write_identity(identities.encode(identity))
         if DATA_GROUP not in storage.groups:
             storage.found_group(DATA_GROUP, (identity.founder,))
-        organs = await self._assemble(storage, identity, Directory(me, hints))
+        organs = await self._assembly().assemble(storage, identity, Directory(me, hints))
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD, 20, 50)
@@ -156,6 +167,19 @@ class Node:
         self._announce(organs)
         await self._sample_round_trips(organs.peers)
 
+    def _assembly(self) -> Assembly:
+        return Assembly(
+            config=self._config,
+            clock=self._clock,
+            rng=self._rng,
+            metrics=self._metrics,
+            faults=self._faults,
+            hints=self._hints,
+            call=self._calls.call,
+            spawn=self._spawn,
+            ready=lambda: not self._stopped.done(),
+        )
+
     async def _listen(self, before: str) -> int:
         # A node that was given no port keeps the one that the others know it by, where that is still free.
         host, port = self._config.rest
@@ -163,68 +187,6 @@ class Node:
             with suppress(StartupError):
                 return await self._server.start(host, int(before.rpartition(":")[2]))
         return await self._server.start(host, port)
-
-    async def _assemble(self, storage: Storage, identity: Identity, directory: Directory) -> Organs:
-        config, clock = self._config, self._clock
-        host = Host(
-            storage=storage,
-            send=lambda node, frames: peers.send(node, frames),
-            clock=clock,
-            metrics=self._metrics,
-            die=die,
-        )
-        peers = Peers(
-            identity.identity,
-            identity.cluster,
-            config.secret,
-            on_frame=host.deliver,
-            on_up=host.peer_up,
-            on_down=host.peer_down,
-            on_inbound_lost=host.peer_lost,
-            clock=clock,
-            rng=self._rng,
-            bind_host=config.raft.host,
-        )
-        # Recovery blocks: in a thread, so that /livez answers meanwhile.
-        replica = await asyncio.to_thread(self._recover, storage, identity, host)
-        router = Router(
-            host,
-            replica,
-            directory,
-            clock=clock,
-            commit_duration=self._metrics.commit_duration,
-            wall_ms=lambda: time.time_ns() // 1_000_000,
-            ready=lambda: not self._stopped.done(),
-        )
-        membership = Membership(
-            host,
-            replica,
-            router,
-            directory,
-            _Links(peers),
-            cluster=identity.cluster,
-            founder=identity.founder,
-            clock=clock,
-            spawn=self._spawn,
-            call=self._calls.call,
-            remember=HintsFile(self._hints, host.background).remember,
-        )
-        return Organs(identity.cluster, host, replica, router, directory, membership, peers)
-
-    def _recover(self, storage: Storage, identity: Identity, host: Host) -> Replica[KeyValue]:
-        return Replica(
-            cluster=identity.cluster,
-            group=DATA_GROUP,
-            me=identity.identity,
-            log=storage.group(DATA_GROUP),
-            checkpoints=FileCheckpoints(self._config.data_dir, identity.cluster, DATA_GROUP),
-            new_machine=KeyValue,
-            load_machine=_load_machine,
-            clock=self._clock,
-            rng=self._rng,
-            options=self._config.raft_options,
-            background=host.background,
-        )
 
     def _open(self, organs: Organs) -> None:
         self._organs = organs
@@ -247,6 +209,8 @@ class Node:
             "pid": os.getpid(),
             "leader": None if leader is None else leader.id,
         }
+        if self._faults_at is not None:
+            event["fault_port"] = self._faults_at
         print(json.dumps(event), flush=True)
         log.info("ready", extra={"leader": event["leader"], "config": self._config.effective()})
 
@@ -263,11 +227,26 @@ class Node:
             self.stop(REMOVED)
 
     async def _sample_round_trips(self, peers: Peers) -> None:
+        sampled: set[str] = set()
         while True:
             await asyncio.sleep(1.0)
-            for peer in peers.status().values():
-                if peer.rtt_s is not None and peer.address is not None:
-                    self._metrics.peer_round_trip(peer.address).observe(peer.rtt_s)
+            status = peers.status()
+            names = {name_in(node) for node in status}
+            for gone in sampled - names:
+                self._metrics.forget_peer(gone)
+            sampled &= names
+            for node, peer in status.items():
+                if peer.rtt_s is not None:
+                    sampled.add(name_in(node))
+                    self._metrics.peer_round_trip(name_in(node)).observe(peer.rtt_s)
+
+    async def _passage(self, rest: str) -> None:
+        """Wait while the node at ``rest`` is cut off by a fault. Of an address that is nobody's nothing is known."""
+        organs = self._organs
+        known = organs.directory.members() if organs is not None else load_hints(self._hints)
+        for name in {member.name for member in known if member.rest == rest}:
+            assert self._faults is not None, "a way that nobody can cut"
+            await self._faults.links.passage(name)
 
     # ---- stop
 
@@ -307,28 +286,9 @@ class Node:
                 log.warning("nobody took the leadership over: %s", error)
 
 
-class _Links:
-    """``Peers`` as the membership sees it."""
-
-    def __init__(self, peers: Peers) -> None:
-        self.set_addresses = peers.set_addresses
-        self._peers = peers
-
-    def is_up(self, node: str) -> bool:
-        return is_up(self._peers, node)
-
-
 def _bind_again(wanted: Address, before: str) -> socket.socket:
     """``wanted``, where port 0 prefers the port that the others know."""
     if not wanted.port and before:
         with suppress(StartupError):
             return bind(wanted.host, int(before.rpartition(":")[2]))
     return bind(*wanted)
-
-
-def _load_machine(blocks: Iterator[bytes]) -> KeyValue:
-    # kv and raft are strangers: each has its own word for a state that cannot be read.
-    try:
-        return KeyValue.load(blocks)
-    except BadBlocks as error:
-        raise CheckpointCorrupt(str(error)) from error

@@ -18,7 +18,6 @@ FUNCTION_LINES_MAX = 60
 LONG_FUNCTIONS: dict[str, int] = {
     # The ratchet: these may only shrink, and nothing may join them.
     "dkv/raft/replica.py:__init__": 92,
-    "dkv/node.py:_assemble": 70,
 }
 
 
@@ -46,7 +45,7 @@ def test_imports_point_downwards() -> None:
     script = "from importlinter.cli import lint_imports; raise SystemExit(lint_imports())"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-4000:]
-    assert "11 kept, 0 broken" in done.stdout, done.stdout[-4000:]
+    assert "12 kept, 0 broken" in done.stdout, done.stdout[-4000:]
 
 
 @pytest.mark.parametrize("path", sources(*PACKAGES, "tests"), ids=lambda path: str(path.relative_to(ROOT)))

@@ -14,6 +14,7 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
+from dkv.api.egress import Egress
 from dkv.api.exchange import (
     CONTENT_TYPE,
     FORWARDED_BY,
@@ -58,8 +59,8 @@ class _CutAfterSending(Exception):
 class Forwarder:
     """One pool of connections, made on first use; ``close`` it."""
 
-    def __init__(self, clock: Clock, write_timeout_s: float) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock, write_timeout_s: float, egress: Egress) -> None:
+        self._clock, self._egress = clock, egress
         self._write_timeout_s = write_timeout_s
         self._session: aiohttp.ClientSession | None = None
 
@@ -103,11 +104,12 @@ class Forwarder:
         self, exchange: Exchange, leader: LeaderHint, node: str, body: bytes, remaining_s: float
     ) -> Response:
         if self._session is None:
-            self._session = _session()
+            self._session = _session(self._egress.source)
         leader_s = min(TIMEOUT_S_MAX, max(TIMEOUT_S_MIN, remaining_s - REPLY_MARGIN_S))
         headers = {name: text for name in _PASSED_ON if (text := exchange.header(name)) is not None}
         headers |= {FORWARDED_BY: node, REQUEST_ID: exchange.request_id, TIMEOUT: f"{leader_s:.3f}"}
         url = URL(f"http://{leader.rest}{exchange.target}", encoded=True)
+        await self._egress.through(leader.rest)
         async with self._session.request(
             exchange.method, url, data=io.BytesIO(body), headers=headers, allow_redirects=False
         ) as answer:
@@ -115,6 +117,7 @@ class Forwarder:
                 content = await answer.read()
             except aiohttp.ClientError as error:
                 raise _CutAfterSending(type(error).__name__) from None
+        await self._egress.through(leader.rest)
         return self._passed_back(answer, content)
 
     def _passed_back(self, answer: aiohttp.ClientResponse, content: bytes) -> Response:
@@ -124,9 +127,9 @@ class Forwarder:
         return Response(answer.status, head, content, self._write_timeout_s, close=False)
 
 
-def _session() -> aiohttp.ClientSession:
+def _session(source: tuple[str, int] | None) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX, keepalive_timeout=IDLE_S),
+        connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX, keepalive_timeout=IDLE_S, local_addr=source),
         timeout=aiohttp.ClientTimeout(total=None),  # each request has its own, from its deadline
         middlewares=(_send_once,),
         auto_decompress=False,

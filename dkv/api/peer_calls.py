@@ -13,6 +13,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from dkv.api.egress import Egress
 from dkv.api.exchange import TIMEOUT
 from dkv.clock import Clock
 from dkv.errors import BY_CODE, DkvError, InternalError, LeaderHint, Outcome, Timeout, UnknownOutcome, Unreachable
@@ -33,25 +34,30 @@ class _Refusal(msgspec.Struct):
 class PeerCalls:
     """One connection pool, made on first use; ``close`` it."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock, egress: Egress) -> None:
+        self._clock, self._egress = clock, egress
         self._session: aiohttp.ClientSession | None = None
 
     async def call(self, rest: str, method: str, path: str, body: Any, deadline: float) -> Any:
         """``body`` and the reply are JSON; ``rest`` is ``host:port``. Raises ``DkvError``."""
         remaining_s = max(CALL_S_MIN, deadline - self._clock.now())
         if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None), trust_env=False)
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(local_addr=self._egress.source),
+                timeout=aiohttp.ClientTimeout(total=None),
+                trust_env=False,
+            )
         data = None if body is None else msgspec.json.encode(body)
         headers = {TIMEOUT: f"{remaining_s:.3f}", "Content-Type": "application/json"}
         try:
-            async with (
-                asyncio.timeout(remaining_s),
-                self._session.request(
+            async with asyncio.timeout(remaining_s):
+                await self._egress.through(rest)
+                async with self._session.request(
                     method, URL(f"http://{rest}{path}"), data=data, headers=headers, allow_redirects=False
-                ) as reply,
-            ):
-                return _understood(rest, reply.status, await reply.read())
+                ) as reply:
+                    content = await reply.read()
+                    await self._egress.through(rest)
+                    return _understood(rest, reply.status, content)
         except TimeoutError:
             raise Timeout(f"{rest} did not answer {method} {path} in time.") from None
         except aiohttp.ClientConnectorError as error:

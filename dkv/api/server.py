@@ -22,6 +22,7 @@ from dkv.api.admin import AdminRoutes
 from dkv.api.admission import Admission
 from dkv.api.complaints import Complaints
 from dkv.api.connection import Connection, Places
+from dkv.api.egress import Egress
 from dkv.api.envelope import Envelope
 from dkv.api.exchange import FORWARDED_BY, REQUEST_ID, Exchange
 from dkv.api.forwarding import Forwarder
@@ -77,6 +78,7 @@ class ApiServer:
         on_follower: OnFollower = OnFollower.REDIRECT,
         limits: Limits | None = None,
         clock: Clock | None = None,
+        egress: Egress | None = None,
     ) -> None:
         self._limits = limits or Limits()
         self._clock = clock or MonotonicClock()
@@ -86,7 +88,7 @@ class ApiServer:
         self._on_follower = on_follower
         self._admission = Admission(self._limits)
         self._envelope = Envelope(store.view, self._limits.write_timeout_s)
-        self._forwarder = Forwarder(self._clock, self._limits.write_timeout_s)
+        self._forwarder = Forwarder(self._clock, self._limits.write_timeout_s, egress or Egress())
         self._complaints = Complaints()
         self._drained = asyncio.Event()
         self._request_ids = count(1)

@@ -16,9 +16,11 @@ from collections.abc import Callable
 
 from dkv.clock import Clock
 from dkv.errors import StartupError
+from dkv.faults.links import LinkFaults
 from dkv.net.handshake import NONCE_BYTES, Acceptor
 from dkv.net.links import Inbound, OnFrame, close_all
 from dkv.net.options import Options
+from dkv.net.shaped import ShapedInbound
 
 LISTEN_BACKLOG = 128
 REFUSALS_LOGGED_INTERVAL_S = 1.0
@@ -63,12 +65,13 @@ class Door:
         clock: Clock,
         options: Options,
         tls: ssl.SSLContext | None,
+        faults: LinkFaults | None = None,
     ) -> None:
         self.inbound: dict[str, Inbound] = {}
         self.refused_connections = 0
         self._new_handshake = new_handshake
         self._on_frame, self._on_inbound_up, self._on_inbound_lost = on_frame, on_inbound_up, on_inbound_lost
-        self._clock, self._options, self._tls = clock, options, tls
+        self._clock, self._options, self._tls, self._faults = clock, options, tls, faults
         self._server: asyncio.Server | None = None
         self._links: set[Inbound] = set()
         self._unproven: dict[Inbound, None] = {}
@@ -102,6 +105,8 @@ class Door:
 
     def _new_link(self) -> Inbound:
         handshake = self._new_handshake(secrets.token_bytes(NONCE_BYTES))
+        if self._faults is not None:
+            return ShapedInbound(self, handshake, self._options, self._on_frame, self._faults)
         return Inbound(self, handshake, self._options, self._on_frame)
 
     def link_made(self, link: Inbound) -> None:

@@ -154,7 +154,8 @@ class Acceptor(_Side):
         super().__init__(cluster, secret, me, nonce)
         self._hello: bytes | None = None
         self._answer = _pack_party(nonce, me)
-        self._claimed = ""
+        self.claimed = ""
+        """Whom the other side says it is; nothing is proven before ``peer`` is known."""
 
     def _step(self, kind: int, payload: bytes) -> bytes:
         if self._hello is None and kind == _Kind.HELLO:
@@ -162,15 +163,15 @@ class Acceptor(_Side):
         if self._hello is not None and kind == _Kind.PROOF:
             if not hmac.compare_digest(payload, self._mac(b"dialler", self._hello, self._answer)):
                 raise _refused(Refusal.WRONG_SECRET)
-            self.peer = self._claimed
+            self.peer = self.claimed
             return _message(_Kind.WELCOME, b"")
         raise HandshakeRefused(Refusal.STRANGER)
 
     def _reply(self, hello: bytes) -> bytes:
-        cluster, self._claimed = _names_in(hello, 2)
+        cluster, self.claimed = _names_in(hello, 2)
         if cluster != self._cluster:
             raise _refused(Refusal.WRONG_CLUSTER)
-        if self._claimed == self._me:
+        if self.claimed == self._me:
             raise _refused(Refusal.ITSELF)
         self._hello = hello
         return _message(_Kind.ANSWER, self._answer + self._mac(b"acceptor", hello, self._answer))

@@ -28,8 +28,8 @@ ACK_INTERVAL_BYTES = 256 * 1024
 RTT_WEIGHT = 0.125
 """Of a new sample in the estimate (RFC 6298 §2)."""
 
-_ACK = struct.Struct(">Q")
-_PING = encode([(LINK_GROUP, b"")])
+ACK = struct.Struct(">Q")
+PING = encode([(LINK_GROUP, b"")])
 _RESETS = (ConnectionResetError, BrokenPipeError, ssl.SSLEOFError)
 _KEEPALIVE_S = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 3}
 """The kernel finds a vanished machine within 8 s, for the direction in which we have nothing to say."""
@@ -61,10 +61,13 @@ class Link(asyncio.Protocol):
         self.remote = "an unknown address"
         self._owner, self._handshake, self._options = owner, handshake, options
         self._transport: asyncio.Transport
+        self._write: Callable[[bytes], None]
+        """Onto the transport, what is no frame."""
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._write = self.writer()
         self.remote = "{}:{}".format(*(transport.get_extra_info("peername") or ("?", "?"))[:2])
         deadline_s = self._options.handshake_deadline_s
         self._deadline = asyncio.get_running_loop().call_later(
@@ -72,6 +75,10 @@ class Link(asyncio.Protocol):
         )
         self._owner.link_made(self)
         _configure(transport.get_extra_info("socket"))
+
+    def writer(self) -> Callable[[bytes], None]:
+        """The transport's own; a seam for links that are told to behave badly."""
+        return self._transport.write
 
     def data_received(self, data: bytes) -> None:
         if self.ended is not None:
@@ -90,7 +97,7 @@ class Link(asyncio.Protocol):
             reply = self._handshake.feed(data)
         except HandshakeRefused as refused:
             if refused.reply:
-                self._transport.write(refused.reply)
+                self._write(refused.reply)
                 self.finish(str(refused))
             else:
                 self.abort(str(refused))
@@ -102,12 +109,13 @@ class Link(asyncio.Protocol):
             self._owner.link_up(self)
         # The owner may have ended it: then the other side must not be welcomed.
         if self.ended is None:
-            self._transport.write(reply)
+            self._write(reply)
 
-    def eof_received(self) -> None:
+    def eof_received(self) -> bool | None:
         # Not left to asyncio: it would wait for our queue to drain, into a process that may be dead.
         self.reset = self.ended is None
         self.abort("closed by the other side")
+        return None
 
     def finish(self, why: str) -> None:
         """Say no more; the other side reads the rest and closes. The caller, or the deadline, bounds the wait for that.
@@ -155,13 +163,14 @@ class Outbound(Link):
         self._hello = handshake.hello()
         self._acked_bytes = 0
         self._ack = bytearray()
+        self._pinged_at: float | None = None
+        """When a sign of life was asked for that has not come yet."""
         self._ping_end_bytes = 0
-        self._pinged_at = 0.0
         self._silent_pings = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._transport.write(self._hello)
+        self._write(self._hello)
 
     @property
     def queued_bytes(self) -> int:
@@ -186,22 +195,27 @@ class Outbound(Link):
         """Once every ``ping_interval_s``: ask for a sign of life, or count the interval that passed without one."""
         if self.ended is not None:
             return
-        if not self._ping_end_bytes:
-            self._transport.write(_PING)
-            self.sent_bytes += len(_PING)
-            self._ping_end_bytes, self._pinged_at = self.sent_bytes, self._clock.now()
+        if self._pinged_at is None:
+            self._pinged_at = self._clock.now()
+            self.ask()
             return
         self._silent_pings += 1
         if self._silent_pings >= self._options.silent_pings_max:
             silent_s = self._options.silent_pings_max * self._options.ping_interval_s
             self.abort(f"no sign of life for {silent_s:g} s")
 
+    def ask(self) -> None:
+        """Send a ping."""
+        self._write(PING)
+        self.sent_bytes += len(PING)
+        self._ping_end_bytes = self.sent_bytes
+
     def received(self, data: bytes) -> None:
         self._ack += data
-        whole = len(self._ack) // _ACK.size * _ACK.size
+        whole = len(self._ack) // ACK.size * ACK.size
         if not whole:
             return
-        (acked,) = _ACK.unpack_from(self._ack, whole - _ACK.size)
+        (acked,) = ACK.unpack_from(self._ack, whole - ACK.size)
         del self._ack[:whole]
         if not self._acked_bytes <= acked <= self.sent_bytes:
             self.abort(f"it acknowledges {acked} bytes, {self.sent_bytes} were sent")
@@ -209,9 +223,9 @@ class Outbound(Link):
         if acked > self._acked_bytes:
             self._silent_pings = 0
         self._acked_bytes = acked
-        if self._ping_end_bytes and acked >= self._ping_end_bytes:
-            self._ping_end_bytes = 0
+        if self._pinged_at is not None and acked >= self._ping_end_bytes:
             self._sample(self._clock.now() - self._pinged_at)
+            self._pinged_at = None
 
     def _sample(self, rtt_s: float) -> None:
         self.rtt_s = rtt_s if self.rtt_s is None else self.rtt_s + RTT_WEIGHT * (rtt_s - self.rtt_s)
@@ -229,13 +243,17 @@ class Inbound(Link):
         self._acked_bytes = 0
 
     def received(self, data: bytes) -> None:
-        assert self.peer is not None, "frames of nobody"
         self.received_bytes += len(data)
         try:
             frames = self._decoder.feed(data)
         except FrameError as error:
             self.abort(str(error))
             return
+        self.take(frames)
+
+    def take(self, frames: Sequence[Frame]) -> None:
+        """Frames that have come."""
+        assert self.peer is not None, "frames of nobody"
         pinged = False
         for group, body in frames:
             if group == LINK_GROUP:
@@ -250,7 +268,7 @@ class Inbound(Link):
         # The counts are cumulative: to skip one that the kernel would not take bounds the queue and loses nothing.
         if not self._transport.is_closing() and not self._transport.get_write_buffer_size():
             self._acked_bytes = self.received_bytes
-            self._transport.write(_ACK.pack(self.received_bytes))
+            self._write(ACK.pack(self.received_bytes))
 
 
 async def close_all(links: Collection[Link], deadline_s: float) -> None:

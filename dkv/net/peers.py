@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from dkv.addresses import loopback_source
 from dkv.clock import Clock
+from dkv.faults.links import LinkFaults
 from dkv.net.backoff import Backoff
 from dkv.net.door import Door, bind
 from dkv.net.frames import Frame
@@ -75,6 +77,7 @@ class Peers:
         bind_port: int = 0,
         tls: tuple[ssl.SSLContext, ssl.SSLContext] | None = None,
         options: Options | None = None,
+        faults: LinkFaults | None = None,
     ) -> None:
         self.address = f"{bind_host}:{bind_port}"
         """``host:port`` to be dialled; with the true port once ``start`` returned."""
@@ -82,6 +85,7 @@ class Peers:
         self._on_up, self._on_down = on_up, on_down
         self._clock, self._rng = clock, rng
         self._bind_host, self._bind_port = bind_host, bind_port
+        self._source, self._faults = loopback_source(bind_host), faults
         self._dial_tls = tls[0] if tls is not None else None
         self._options = options if options is not None else Options()
         self._door = Door(
@@ -92,6 +96,7 @@ class Peers:
             clock=clock,
             options=self._options,
             tls=tls[1] if tls is not None else None,
+            faults=faults,
         )
         self._senders: dict[NodeId, Sender] = {}
         self._tasks: dict[Sender, asyncio.Task[None]] = {}
@@ -146,6 +151,8 @@ class Peers:
         self._closing = True
         if self._upkeep is not None:
             self._upkeep.cancel()
+        if self._faults is not None:
+            self._faults.close()
         for sender in self._tasks:
             sender.retire()
         links = [s.link for s in self._tasks if s.link is not None and s.state is LinkState.UP]
@@ -167,6 +174,8 @@ class Peers:
             clock=self._clock,
             options=self._options,
             tls=self._dial_tls,
+            source=self._source,
+            faults=self._faults,
         )
         after = [task for other, task in self._tasks.items() if other.node == node]
         task = asyncio.get_running_loop().create_task(sender.run(after), name=f"peer {node}")

@@ -13,11 +13,13 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 from dkv.clock import Clock
+from dkv.faults.links import LinkFaults, name_in
 from dkv.net.backoff import Backoff
 from dkv.net.frames import Frame
 from dkv.net.handshake import NONCE_BYTES, Dialler
 from dkv.net.links import Outbound
 from dkv.net.options import Options
+from dkv.net.shaped import ShapedOutbound
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +50,10 @@ class Sender:
         clock: Clock,
         options: Options,
         tls: ssl.SSLContext | None,
+        source: tuple[str, int] | None = None,
+        faults: LinkFaults | None = None,
     ) -> None:
+        """``source``: the address to dial from; None leaves it to the kernel."""
         self.node, self.address = node, address
         self.state = LinkState.DIALLING
         self.link: Outbound | None = None
@@ -59,6 +64,7 @@ class Sender:
         self._new_handshake = new_handshake
         self._on_up, self._on_down = on_up, on_down
         self._backoff, self._clock, self._options, self._tls = backoff, clock, options, tls
+        self._source, self._faults = source, faults
         self._wake = asyncio.Event()
         self._retired = False
 
@@ -113,7 +119,11 @@ class Sender:
         host, port = split_address(self.address)
         try:
             async with asyncio.timeout(self._options.connect_deadline_s):
-                await asyncio.get_running_loop().create_connection(self._new_link, host, port, ssl=self._tls)
+                if self._faults is not None:
+                    await self._faults.passage(name_in(self.node))
+                await asyncio.get_running_loop().create_connection(
+                    self._new_link, host, port, ssl=self._tls, local_addr=self._source
+                )
         except BaseException:  # whatever ended the dial, cancellation above all
             if self.link is not None:
                 self.link.forsake("given up by this node")
@@ -128,6 +138,8 @@ class Sender:
 
     def _new_link(self) -> Outbound:
         handshake = self._new_handshake(secrets.token_bytes(NONCE_BYTES))
+        if self._faults is not None:
+            return ShapedOutbound(self, handshake, self._options, self._clock, self._faults, self.node)
         return Outbound(self, handshake, self._options, self._clock)
 
     def link_made(self, link: Outbound) -> None:

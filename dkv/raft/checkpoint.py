@@ -7,13 +7,15 @@ bears the name is complete, or was damaged since. Which of the complete ones cou
 from __future__ import annotations
 
 import itertools
-import os
 import re
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dkv.errors import StartupError
+from dkv.faults.points import Hit, pass_by
+from dkv.files import OS_FILES, Files
 from dkv.raft.checkpoint_format import (
     FOOTER_BYTES,
     PROLOGUE,
@@ -32,6 +34,9 @@ from dkv.raft.checkpoint_format import (
 from dkv.raft.contracts import CheckpointCorrupt, CheckpointHeader, GroupId
 from dkv.raft.part_file import PartFile
 
+if TYPE_CHECKING:
+    from dkv.faults.state import Faults
+
 
 class FileCheckpoints:
     """The checkpoints of one group of one cluster; a ``contracts.CheckpointStore``.
@@ -40,12 +45,15 @@ class FileCheckpoints:
     The methods may be called from different threads.
     """
 
-    def __init__(self, directory: Path, cluster: str, group: GroupId) -> None:
+    def __init__(self, directory: Path, cluster: str, group: GroupId, *, faults: Faults | None = None) -> None:
+        self._files: Files = OS_FILES if faults is None else faults.disk.files
+        self._hit: Hit = pass_by if faults is None else faults.points.hit
         self._directory, self._cluster, self._group = directory, cluster, group
         self._complete_name = re.compile(rf"checkpoint-{group}-(\d+)")
         self._part_numbers = itertools.count()
-        for path in directory.glob(f"checkpoint-{group}-part-*"):
-            path.unlink(missing_ok=True)
+        for name in self._files.names(directory):
+            if name.startswith(f"checkpoint-{group}-part-"):
+                self._files.unlink(directory / name)
 
     def headers(self) -> list[CheckpointHeader]:
         """Of all complete ones, newest first. ``StartupError`` if one is of a newer format."""
@@ -63,7 +71,7 @@ class FileCheckpoints:
 
     def open(self, index: int) -> OpenCheckpoint:
         """The one at ``index``, header and length checked. ``CheckpointCorrupt``; ``FileNotFoundError``."""
-        file = OpenCheckpoint(self._path(index))
+        file = OpenCheckpoint(self._path(index), self._files)
         if file.header.last.index != index:
             file.close()
             raise CheckpointCorrupt(f"{self._path(index)} is a checkpoint at {file.header.last.index}")
@@ -72,26 +80,29 @@ class FileCheckpoints:
     def create(self, header: CheckpointHeader) -> PartialCheckpoint:
         """Begin to write one. ``DiskFull``."""
         assert (header.cluster, header.group) == (self._cluster, self._group), f"not of this store: {header}"
-        return PartialCheckpoint(self._begin_part(), header, self._path(header.last.index))
+        return PartialCheckpoint(self._begin_part(), header, self._path(header.last.index), self._hit)
 
     def receive(self) -> ReceivedCheckpoint:
         """Begin to receive one. ``DiskFull``."""
-        return ReceivedCheckpoint(self._begin_part(), self._admit)
+        return ReceivedCheckpoint(self._begin_part(), self._admit, self._files, self._hit)
 
     def discard(self, indexes: Collection[int]) -> None:
         """Delete these; whoever has one open may go on reading."""
+        if indexes:
+            self._hit("checkpoint.before_discard")
         for index in indexes:
-            self._path(index).unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                self._files.unlink(self._path(index))
 
     def _path(self, index: int) -> Path:
         return self._directory / f"checkpoint-{self._group}-{index}"
 
     def _indexes(self) -> list[int]:
-        names = (self._complete_name.fullmatch(path.name) for path in self._directory.iterdir())
+        names = map(self._complete_name.fullmatch, self._files.names(self._directory))
         return sorted((int(name[1]) for name in names if name), reverse=True)
 
     def _begin_part(self) -> PartFile:
-        return PartFile(self._directory / f"checkpoint-{self._group}-part-{next(self._part_numbers)}")
+        return PartFile(self._directory / f"checkpoint-{self._group}-part-{next(self._part_numbers)}", self._files)
 
     def _admit(self, header: CheckpointHeader) -> Path:
         if (header.cluster, header.group) != (self._cluster, self._group):
@@ -107,12 +118,12 @@ class OpenCheckpoint:
     ``FileNotFoundError``.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, files: Files = OS_FILES) -> None:
         self._path = path
-        self._file = path.open("rb", buffering=0)
+        self._file = files.open(path)
+        self.size_bytes = self._file.size_bytes
         try:
             with _naming(path):
-                self.size_bytes = os.fstat(self._file.fileno()).st_size
                 check_prologue(self.read(0, PROLOGUE.size))
                 head, header = self._record(PROLOGUE.size) or (b"", b"")
                 self.header = decode_header(header)
@@ -125,7 +136,7 @@ class OpenCheckpoint:
 
     def read(self, offset: int, size_bytes: int) -> bytes:
         """Bytes from ``offset`` on, fewer only at the end. From any thread."""
-        return os.pread(self._file.fileno(), size_bytes, offset)
+        return self._file.read_at(offset, size_bytes)
 
     def blocks(self) -> Iterator[bytes]:
         """Every block, checked before it is handed out; the file as a whole is checked at the end."""
@@ -155,8 +166,8 @@ class OpenCheckpoint:
 class PartialCheckpoint:
     """A checkpoint in the making; a ``contracts.CheckpointWriter``. After any error it is aborted."""
 
-    def __init__(self, part: PartFile, header: CheckpointHeader, path: Path) -> None:
-        self._part, self._path = part, path
+    def __init__(self, part: PartFile, header: CheckpointHeader, path: Path, hit: Hit) -> None:
+        self._part, self._path, self._hit = part, path, hit
         self._digest = Digest()
         start = encode_start(header)
         self._digest.add(start)
@@ -173,7 +184,9 @@ class PartialCheckpoint:
         """Make it durable and visible. ``DiskFull``."""
         self._part.write(encode_footer(self._digest.footer()))
         self._part.sync()
+        self._hit("checkpoint.before_rename")
         self._part.rename(self._path)
+        self._hit("checkpoint.after_rename")
 
     def abort(self) -> None:
         """Forget it. Harmless when it has ended already."""
@@ -183,8 +196,8 @@ class PartialCheckpoint:
 class ReceivedCheckpoint:
     """A snapshot that arrives in order; a ``contracts.SnapshotSink``. After any error it is aborted."""
 
-    def __init__(self, part: PartFile, admit: Callable[[CheckpointHeader], Path]) -> None:
-        self._part, self._admit = part, admit
+    def __init__(self, part: PartFile, admit: Callable[[CheckpointHeader], Path], files: Files, hit: Hit) -> None:
+        self._part, self._admit, self._files, self._hit = part, admit, files, hit
         self.received_bytes = 0
 
     def write(self, data: bytes) -> None:
@@ -196,14 +209,17 @@ class ReceivedCheckpoint:
         """Check every byte, then make it durable and visible. ``CheckpointCorrupt``, ``DiskFull``."""
         self._part.sync()
         try:
-            file = OpenCheckpoint(self._part.path)
+            file = OpenCheckpoint(self._part.path, self._files)
         except CheckpointCorrupt:
             self.abort()
             raise
         try:
             for _ in file.blocks():
                 pass
-            self._part.rename(self._admit(file.header))
+            path = self._admit(file.header)
+            self._hit("snapshot.before_rename")
+            self._part.rename(path)
+            self._hit("snapshot.after_rename")
         except BaseException:
             file.close()
             self.abort()

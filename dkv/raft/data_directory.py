@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dkv.errors import FatalError, StartupError
+from dkv.files import write_all
 from dkv.raft.contracts import DiskFull
 
 RESERVE_BYTES_MAX = 64 * 1024 * 1024
@@ -40,28 +41,6 @@ def disk_errors(path: Path) -> Iterator[None]:
         if error.errno in NO_ROOM:
             raise disk_full(path) from error
         raise FatalError(f"writing {path} failed ({error}): the disk does not keep its word") from error
-
-
-def write_all(fd: int, data: bytes) -> None:
-    """All of ``data`` at the file's position: a nearly full disk takes a part first, then fails."""
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(fd, rest) :]
-
-
-def fsync_directory(directory: Path) -> None:
-    """Make names in ``directory`` (new, renamed, deleted) durable."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def free_bytes(directory: Path) -> int:
-    """What an ordinary user may still write."""
-    disk = os.statvfs(directory)
-    return disk.f_bavail * disk.f_frsize
 
 
 def default_reserve_bytes(directory: Path) -> int:

@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 from dkv.clock import Clock
 from dkv.errors import DkvError, NoSpace, ShuttingDown
+from dkv.faults.points import Hit, pass_by
 from dkv.raft.contracts import DiskFull, GroupId, NodeId, Ticket
 from dkv.raft.messages import BadMessage, Message, decode, encode
 from dkv.raft.space import DISK_FULL, Space
 from dkv.raft.waiters import Waiter, Waiters
 
 if TYPE_CHECKING:
+    from dkv.faults.state import Faults
     from dkv.metrics import Metrics
     from dkv.raft.replica import Replica
 
@@ -93,6 +95,7 @@ class Host:
         metrics: Metrics,
         die: Callable[[BaseException], NoReturn],
         commit_in_thread: bool = False,
+        faults: Faults | None = None,
     ) -> None:
         """``die`` ends the process at once, with the diagnosis; it must not return."""
         self._loop = asyncio.get_running_loop()
@@ -101,6 +104,7 @@ class Host:
         self._clock = clock
         self._metrics = metrics
         self._die = die
+        self._hit: Hit = pass_by if faults is None else faults.points.hit
         self._start_commit = self._commit_in_thread if commit_in_thread else self._commit_here
         self._replicas: dict[GroupId, tuple[Replica[Any], Source]] = {}
         self._inbox: list[Callable[[], None]] = []
@@ -297,6 +301,7 @@ class Host:
         if commit_s is not None:
             self._metrics.fsync_duration.observe(commit_s)
         self._send_all()
+        self._hit("answer.before")
         for replica, _ in self._replicas.values():
             replica.settle()
         for follow in self.after_turn:
@@ -314,7 +319,10 @@ class Host:
             for node, message in replica.take_messages():
                 frames.setdefault(node, []).append((replica.group, encode(message)))
         for node, batch in frames.items():
+            self._hit("send.before")
             self._send(node, batch)
+        if frames:
+            self._hit("send.after")
 
     # ---- a full disk, a broken node
 
@@ -353,7 +361,14 @@ class Host:
         if self._timer is not None:
             self._timer.cancel()
         self._timer_due = due
-        self._timer = self._loop.call_later(max(0.0, due - self._clock.now()), self._ring)
+        self._timer = self._loop.call_later(self._clock.until(due), self._ring)
+
+    def clock_changed(self) -> None:
+        """The clock jumped or runs at another rate: what the timer was set for may be due already, or later."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._timer_due = None, float("inf")
+        self.wake()
 
     def _ring(self) -> None:
         now = self._clock.now()

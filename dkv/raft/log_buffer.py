@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 
 import msgspec
 
@@ -19,6 +20,17 @@ from dkv.raft.contracts import GENESIS, Entry, GroupId, LoggedState, NodeId
 COMMIT_INDEX_TURNS_MAX = 64
 """The commit index is only a head start for the next boot, so it costs no fsync of its own, unless that many
 turns brought nothing else to write (some seconds of heartbeats)."""
+
+
+class Deed(StrEnum):
+    """What a commit does to a group's log, as those speak who must survive it."""
+
+    APPEND = "append"
+    VOTE = "vote"
+    """The term or the vote changes."""
+    TRIM = "trim"
+    INSTALL = "install"
+    """The log is reset to a snapshot's base."""
 
 
 class GroupState(msgspec.Struct, frozen=True):
@@ -70,7 +82,7 @@ class LogBuffer:
         self._read = read
         self._dirty = False
         self._commit_index_turns = 0
-        self._stored_commit_index = state.commit_index
+        self._stored = state
 
     # ---- dkv.raft.contracts.GroupLog
 
@@ -148,9 +160,21 @@ class LogBuffer:
 
     def end_turn(self) -> bool:
         """Count a turn; whether it must write."""
-        if self.state.commit_index != self._stored_commit_index:
+        if self.state.commit_index != self._stored.commit_index:
             self._commit_index_turns += 1
         return self._dirty or self.has_debris or self._commit_index_turns >= COMMIT_INDEX_TURNS_MAX
+
+    def deeds(self) -> list[Deed]:
+        """What the next commit will do, in a fixed order."""
+        now, stored = self.state, self._stored
+        is_install = bool(self.appended) and self.appended[0].index == now.first_index
+        does = {
+            Deed.APPEND: bool(self.appended) and not is_install,
+            Deed.VOTE: (now.term, now.vote) != (stored.term, stored.vote),
+            Deed.TRIM: now.first_index > stored.first_index and not is_install,
+            Deed.INSTALL: is_install,
+        }
+        return [deed for deed, is_done in does.items() if is_done]
 
     @property
     def has_debris(self) -> bool:
@@ -164,7 +188,7 @@ class LogBuffer:
         self.appended = []
         self._dirty = False
         self._commit_index_turns = 0
-        self._stored_commit_index = self.state.commit_index
+        self._stored = self.state
 
     def _become(self, **changes: object) -> None:
         assert not self.sealed, f"group {self.group}: changed while a commit is under way"

@@ -1,35 +1,32 @@
 """The node's log file: entries, terms, votes and identity of all groups in one SQLite database.
 
-WAL mode with ``synchronous=FULL``: one small transaction a turn, on disk when ``commit`` returns. One row
-per entry, with a CRC that is checked at load (SQLite's pages have none). A trim only moves a group's floor;
-the rows below it are debris, ignored at load and swept in portions. Law: nothing that is buffered may be
-promised to anybody before ``commit`` returned.
+One small transaction a turn (``database``), on disk when ``commit`` returns. One row per entry, with a CRC that is
+checked at load (SQLite's pages have none). A trim only moves a group's floor; the rows below it are debris, ignored
+at load and swept in portions. Law: nothing that is buffered may be promised to anybody before ``commit`` returned.
 """
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from dkv.errors import FatalError, StartupError
+from dkv.errors import StartupError
+from dkv.faults.points import Hit, pass_by
+from dkv.files import OS_FILES, Files
 from dkv.raft.contracts import GENESIS, DiskFull, Entry, GroupId, NodeId
-from dkv.raft.data_directory import (
-    DirectoryLock,
-    default_reserve_bytes,
-    disk_full,
-    free_bytes,
-    fsync_directory,
-    has_room,
-)
-from dkv.raft.log_buffer import GroupState, LogBuffer, entry_crc, genesis_state, state_crc
+from dkv.raft.data_directory import DirectoryLock, default_reserve_bytes
+from dkv.raft.database import Database, DatabaseError
+from dkv.raft.log_buffer import Deed, GroupState, LogBuffer, entry_crc, genesis_state, state_crc
+
+if TYPE_CHECKING:
+    from dkv.faults.state import Faults
 
 __all__ = ["CommitStats", "DiskFull", "Storage"]
 
@@ -41,31 +38,11 @@ INDEX_BITS = 40
 without a rowid made every commit a fifth slower). 40 bits last 34 years at 1,000 entries a second, and 8
 million groups fit above."""
 
-PAGE_BYTES = 8192
-WAL_BYTES = 4 * 1024 * 1024
-"""SQLite copies the WAL's pages into the database within the commit that makes it this long. Measured on
-ext4 over a virtual disk: 4 MiB of 8 KiB pages stall that commit for 4-7 ms (of 4 KiB pages 6-8 ms; 16 MiB
-9-23 ms), one commit in some 200 at 6 KiB. The file is then overwritten in place, which keeps fsync cheap (no
-new blocks); hence a limit of twice as much, which cuts off only what an unusually large commit left behind.
-"""
-
 SWEEP_ROWS_MAX = 2000
 SWEEP_BYTES_MAX = 1024 * 1024
 """Debris deleted with one commit at most. Measured on a busy machine: 2,000 rows of 100 B make a commit 3 ms
 longer (at worst 11 ms), 2 MiB in rows of 6 KiB 9 ms (at worst 23 ms). A trim of 100,000 rows takes 50
 commits."""
-
-PRAGMAS = (
-    f"page_size = {PAGE_BYTES}",
-    # Nobody else may open the file: no reader can hold up the copying of the WAL; no shared memory.
-    "locking_mode = EXCLUSIVE",
-    "journal_mode = WAL",
-    "synchronous = FULL",
-    f"wal_autocheckpoint = {WAL_BYTES // PAGE_BYTES}",
-    f"journal_size_limit = {2 * WAL_BYTES}",
-    # Debian compiles SQLite to overwrite what is deleted with zeros: a trim would write the whole log again.
-    "secure_delete = OFF",
-)
 
 SCHEMA = (
     "CREATE TABLE node (name TEXT PRIMARY KEY, value BLOB NOT NULL, crc INTEGER NOT NULL)",
@@ -80,6 +57,20 @@ REPLACE_THIS_NODE = (
     "if the other nodes of the cluster are well, move this one's whole data directory away and start it with "
     "--join: it comes back under a new identity and fetches everything from them"
 )
+
+BEFORE_COMMIT = {
+    Deed.APPEND: "append.before_commit",
+    Deed.VOTE: "vote.before_commit",
+    Deed.TRIM: "trim.before_commit",
+    Deed.INSTALL: "snapshot.before_install",
+}
+AFTER_COMMIT = {
+    Deed.APPEND: "append.after_commit",
+    Deed.VOTE: "vote.after_commit",
+    Deed.TRIM: "trim.after_commit",
+    Deed.INSTALL: "snapshot.after_install",
+}
+"""The points of ``dkv.faults.points``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,21 +89,25 @@ class Storage:
     One caller at a time, from any thread. Constructor: ``StartupError`` if the file cannot be used.
     """
 
-    def __init__(self, path: Path, *, reserve_bytes: int | None = None) -> None:
+    def __init__(self, path: Path, *, reserve_bytes: int | None = None, faults: Faults | None = None) -> None:
+        """``faults``: the disk and the points of a node under test."""
         self._path = path
+        self._faults = faults
+        self._files: Files = OS_FILES if faults is None else faults.disk.files
+        self._hit: Hit = pass_by if faults is None else faults.points.hit
         self._directory = path.parent
         self._directory.mkdir(parents=True, exist_ok=True)
         self._reserve_bytes = default_reserve_bytes(self._directory) if reserve_bytes is None else reserve_bytes
         self._lock = DirectoryLock(self._directory)
         self._logs: dict[GroupId, LogBuffer] = {}
         try:
-            self._db = sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
+            self._db = Database(path, None if faults is None else faults.disk)
             try:
                 self._open()
             except BaseException:
                 self._db.close()
                 raise
-        except sqlite3.Error as error:
+        except DatabaseError as error:
             self._lock.release()
             raise StartupError(f"{path} cannot be opened ({error}); if it is damaged: {REPLACE_THIS_NODE}") from error
         except BaseException:
@@ -124,16 +119,16 @@ class Storage:
     @property
     def identity(self) -> bytes | None:
         """What ``write_identity`` wrote last."""
-        row = self._db.execute("SELECT value, crc FROM node WHERE name = 'identity'").fetchone()
-        if row is None:
+        rows = self._db.select("SELECT value, crc FROM node WHERE name = 'identity'")
+        if not rows:
             return None
-        value, crc = row
+        value, crc = rows[0]
         self._check(isinstance(value, bytes) and crc == state_crc(0, value), "the node's identity")
         return bytes(value)
 
     def write_identity(self, identity: bytes) -> None:
         """Durable on return."""
-        with self._transaction():
+        with self._db.transaction():
             self._db.execute(
                 "INSERT OR REPLACE INTO node VALUES ('identity', ?, ?)", (identity, state_crc(0, identity))
             )
@@ -150,7 +145,7 @@ class Storage:
         assert group not in self._logs, f"group {group} was founded before"
         assert 0 <= group < 1 << 63 - INDEX_BITS, f"group {group} has no place in a row's key"
         state = genesis_state(base_voters)
-        with self._transaction():
+        with self._db.transaction():
             self._insert(group, GENESIS)
             self._put_state(group, state)
         self._logs[group] = self._buffer(group, state)
@@ -173,10 +168,13 @@ class Storage:
         due = [log for log in self._logs.values() if log.end_turn()]
         if not due:
             return None
+        deeds = [deed for log in due for deed in log.deeds()] if self._faults else ()
+        for deed in deeds:
+            self._hit(BEFORE_COMMIT[deed])
         for log in due:
             log.sealed = True
         try:
-            with self._transaction():
+            with self._db.transaction():
                 for log in due:
                     self._write(log)
                 sweeping = next((log for log in due if log.has_debris), None)
@@ -187,12 +185,14 @@ class Storage:
         appended = [entry for log in due for entry in log.appended]
         for log in due:
             log.written(swept_to if log is sweeping else log.swept_to)
+        for deed in deeds:
+            self._hit(AFTER_COMMIT[deed])
         size_bytes = sum(len(entry.command) for entry in appended)
         return CommitStats(len(appended), size_bytes, swept, time.perf_counter() - started)
 
     def free_bytes(self) -> int:
         """Room left on the data directory's disk."""
-        return free_bytes(self._directory)
+        return self._files.free_bytes(self._directory)
 
     def low_on_space(self) -> bool:
         """Whether to refuse writes, so that terms and votes can still be written."""
@@ -201,22 +201,22 @@ class Storage:
     def close(self) -> None:
         """Give the file and the directory back. What is buffered and not committed is dropped."""
         self._db.close()
+        if self._faults is not None:
+            self._faults.disk.flush()
         self._lock.release()
 
     # ---- SQL
 
     def _open(self) -> None:
-        for pragma in PRAGMAS:
-            self._db.execute(f"PRAGMA {pragma}").fetchall()
         self._check_format()
-        for group, stored, crc in self._db.execute("SELECT id, state, crc FROM groups ORDER BY id").fetchall():
+        for group, stored, crc in self._db.select("SELECT id, state, crc FROM groups ORDER BY id"):
             sound = isinstance(stored, bytes) and crc == state_crc(group, stored)
             self._check(sound, f"the state of group {group}")
             self._logs[group] = self._buffer(group, msgspec.json.decode(stored, type=GroupState))
 
     def _check_format(self) -> None:
         application, version, tables = (
-            self._db.execute(f"SELECT * FROM {table}").fetchone()[0]
+            self._db.select(f"SELECT * FROM {table}")[0][0]
             for table in (
                 "pragma_application_id",
                 "pragma_user_version",
@@ -224,10 +224,10 @@ class Storage:
             )
         )
         if (application, tables) == (0, 0):
-            with self._transaction():
+            with self._db.transaction():
                 for statement in SCHEMA:
                     self._db.execute(statement)
-            fsync_directory(self._directory)
+            self._files.fsync_directory(self._directory)
         elif application != APPLICATION_ID:
             raise StartupError(f"{self._path} is a database of another program: choose another --data-dir")
         elif version > FORMAT:
@@ -236,35 +236,11 @@ class Storage:
                 "start the newer version again"
             )
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            yield
-            self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            with suppress(sqlite3.Error):  # SQLite has already rolled back by itself after most errors.
-                self._db.execute("ROLLBACK")
-            raise self._meaning(error) from error
-
-    def _meaning(self, error: sqlite3.Error) -> Exception:
-        """SQLite names a full disk, but no used-up quota or file size limit: those are found by trying."""
-        code = getattr(error, "sqlite_errorcode", None)
-        if code == sqlite3.SQLITE_FULL:
-            return disk_full(self._path)
-        files = [path for path in (self._path, Path(f"{self._path}-wal")) if path.exists()]
-        longest = max((path.stat().st_size for path in files), default=0)
-        if code == sqlite3.SQLITE_IOERR_WRITE and not has_room(self._directory, longest, 2 * WAL_BYTES):
-            return disk_full(self._path)
-        return FatalError(
-            f"{self._path}: a commit failed ({error}); nobody knows what is on disk until it is read again"
-        )
-
     def _buffer(self, group: GroupId, state: GroupState) -> LogBuffer:
-        lowest = self._db.execute(
+        lowest = self._db.select(
             "SELECT min(key) FROM entries WHERE key BETWEEN ? AND ?",
             (_key(group, 0), _key(group, state.last_index)),
-        ).fetchone()[0]
+        )[0][0]
         self._check(lowest is not None, f"the log of group {group}")
         return LogBuffer(
             group, state, lambda first, last: self._read(group, first, last), swept_to=lowest - _key(group, 0)
@@ -283,7 +259,7 @@ class Storage:
                 sound = isinstance(term, int) and isinstance(command, bytes) and crc == entry_crc(group, entry)
                 self._check(sound, f"entry {index} of group {group} (checksum)")
                 entries.append(entry)
-        except sqlite3.DatabaseError as error:
+        except DatabaseError as error:
             self._check(False, f"entry {first_index + len(entries)} of group {group} ({error})")
         self._check(len(entries) == last_index - first_index + 1, f"the end of the log of group {group} (missing)")
         return entries
@@ -316,10 +292,10 @@ class Storage:
         """Delete one portion of a log's debris → index below which nothing is left, number of rows."""
         floor = _key(log.group, log.state.first_index)
         # SQLite knows a blob's length without reading it.
-        rows = self._db.execute(
+        rows = self._db.select(
             "SELECT key, length(command) FROM entries WHERE key >= ? AND key < ? ORDER BY key LIMIT ?",
             (_key(log.group, log.swept_to), floor, SWEEP_ROWS_MAX),
-        ).fetchall()
+        )
         sizes = accumulate(size for _, size in rows)
         count = max(1, bisect_right(list(sizes), SWEEP_BYTES_MAX)) if rows else 0
         swept_to_key = floor if count == len(rows) < SWEEP_ROWS_MAX else rows[count - 1][0] + 1

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dkv.addresses import Address, parse_address
+from dkv.addresses import Address, loopback_source, parse_address
 from dkv.config import Config, load
 from dkv.errors import StartupError
 
@@ -53,6 +53,27 @@ def test_addresses_parse_and_print(text: str, address: Address) -> None:
     assert str(address) == text
 
 
+@pytest.mark.parametrize(
+    ("host", "source"),
+    [
+        ("127.0.0.1", None),
+        ("127.0.0.2", ("127.0.0.2", 0)),
+        ("127.1.2.3", ("127.1.2.3", 0)),
+        ("10.0.0.1", None),
+        ("localhost", None),
+        ("::1", None),
+    ],
+)
+def test_only_a_loopback_address_of_its_own_is_dialled_from(host: str, source: tuple[str, int] | None) -> None:
+    assert loopback_source(host) == source
+
+
+def test_there_is_no_fault_port_unless_it_is_asked_for() -> None:
+    assert load(LEAST, {}).fault_port is None
+    assert load(LEAST, {}).effective()["fault_port"] is None
+    assert load({**LEAST, "fault_port": "0"}, {}).effective()["fault_port"] == 0
+
+
 @pytest.mark.parametrize("text", ["", "host", ":80", "host:", "host:http", "host:70000", "host:-1", "host:²", "::1:80"])
 def test_bad_addresses_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="HOST:PORT"):
@@ -73,6 +94,8 @@ def test_bad_addresses_are_refused(text: str) -> None:
         ({"rest": "30001"}, "--rest '30001': expected HOST:PORT"),
         ({"on_follower": "proxy"}, "redirect, forward"),
         ({"log_level": "loud"}, "debug, info"),
+        ({"fault_port": "0.0.0.0:7"}, "--fault-port '0.0.0.0:7': a port, and no host"),
+        ({"fault_port": "70000"}, "--fault-port"),
         ({"secret_file": "/nowhere/secret"}, "No such file"),
         ({"config": "/nowhere/dkv.toml"}, "No such file"),
     ],

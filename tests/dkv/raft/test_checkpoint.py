@@ -3,13 +3,14 @@
 import errno
 import os
 from itertools import count
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dkv import files
 from dkv.errors import FatalError, StartupError
-from dkv.raft import part_file
 from dkv.raft.checkpoint import FileCheckpoints
 from dkv.raft.checkpoint_format import FOOTER_BYTES, PROLOGUE, RECORD, RECORD_BYTES_MAX, encode_start
 from dkv.raft.configuration import encode_change
@@ -278,7 +279,7 @@ def failing(code):
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
-@pytest.mark.parametrize(("where", "what"), [("write_all", part_file), ("fsync", os), ("rename", os), ("open", os)])
+@pytest.mark.parametrize(("where", "what"), [("write_all", files), ("fsync", os), ("rename", os), ("open", os)])
 def test_a_full_disk_leaves_nothing_behind(store, tmp_path, monkeypatch, code, where, what):
     write(store, 40)
     with pytest.MonkeyPatch.context() as patch:
@@ -290,7 +291,7 @@ def test_a_full_disk_leaves_nothing_behind(store, tmp_path, monkeypatch, code, w
     assert content(store, 50) == BLOCKS
 
 
-@pytest.mark.parametrize(("where", "what"), [("write_all", part_file), ("fsync", os)])
+@pytest.mark.parametrize(("where", "what"), [("write_all", files), ("fsync", os)])
 def test_a_full_disk_while_receiving(store, tmp_path, monkeypatch, where, what):
     write(store, 50)
     (tmp_path / "there").mkdir()
@@ -325,3 +326,30 @@ def test_the_layout_is_the_documented_one(store, tmp_path):
     assert data[start : start + RECORD.size + 5] == b"\x05\x00\x00\x00\x22\x97\x1b\x83" + b"block"
     assert data[-FOOTER_BYTES:][:12] == b"\xff\xff\xff\xff" + (1).to_bytes(8, "little")
     assert len(data) == start + RECORD.size + 5 + FOOTER_BYTES
+
+
+# ---- points
+
+
+def test_the_points_of_a_checkpoint_and_of_a_snapshot(tmp_path):
+    passed = []
+
+    def hit(name):
+        passed.append((name, sorted(os.listdir(tmp_path))))
+
+    faults = SimpleNamespace(disk=SimpleNamespace(files=files.OS_FILES), points=SimpleNamespace(hit=hit))
+    store = FileCheckpoints(tmp_path, "c", 1, faults=faults)
+    write(store, 50)
+    snapshot = (tmp_path / "checkpoint-1-50").read_bytes()
+    store.discard([50])
+    store.discard([])
+    sink = store.receive()
+    sink.write(snapshot)
+    sink.finish().close()
+    assert passed == [
+        ("checkpoint.before_rename", ["checkpoint-1-part-0"]),
+        ("checkpoint.after_rename", ["checkpoint-1-50"]),
+        ("checkpoint.before_discard", ["checkpoint-1-50"]),
+        ("snapshot.before_rename", ["checkpoint-1-part-1"]),
+        ("snapshot.after_rename", ["checkpoint-1-50"]),
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -119,8 +120,9 @@ class FakeSource:
 class Scene:
     """A host with one fake group, and the diary of all that was called."""
 
-    def __init__(self, commit_in_thread: bool) -> None:
+    def __init__(self, commit_in_thread: bool, *, with_points: bool = False) -> None:
         self.diary: list[str] = []
+        points = SimpleNamespace(hit=lambda name: self.diary.append(f"point {name}"))
         self.replica = FakeReplica(self.diary)
         self.storage = FakeStorage(self.diary)
         self.source = FakeSource()
@@ -133,6 +135,7 @@ class Scene:
             metrics=self.metrics,
             die=self.dead.append,  # type: ignore[arg-type]
             commit_in_thread=commit_in_thread,
+            faults=SimpleNamespace(points=points) if with_points else None,  # type: ignore[arg-type]
         )
         self.host.add(self.replica, self.source)  # type: ignore[arg-type]
 
@@ -169,6 +172,17 @@ async def test_nothing_leaves_before_the_commit(scene: Scene) -> None:
     scene.host.deliver("n2.bb", GROUP, encode(HigherTerm(term=3)))
     await scene.wait(lambda: scene.host.turns == 2)
     assert scene.diary == ["receive n2.bb", *TURN, "send n2.bb 1", "settle"]
+
+
+@pytest.mark.asyncio
+async def test_the_points_of_a_turn() -> None:
+    scene = Scene(commit_in_thread=False, with_points=True)
+    await scene.fresh()
+    scene.host.deliver("n2.bb", GROUP, encode(HigherTerm(term=3)))
+    await scene.wait(lambda: scene.host.turns == 2)
+    send = ["point send.before", "send n2.bb 1", "point send.after"]
+    assert scene.diary == ["receive n2.bb", *TURN, *send, "point answer.before", "settle"]
+    await scene.host.stop()
 
 
 @pytest.mark.asyncio

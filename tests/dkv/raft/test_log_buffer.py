@@ -3,7 +3,7 @@
 import pytest
 
 from dkv.raft.contracts import GENESIS, Entry
-from dkv.raft.log_buffer import COMMIT_INDEX_TURNS_MAX, LogBuffer, genesis_state
+from dkv.raft.log_buffer import COMMIT_INDEX_TURNS_MAX, Deed, LogBuffer, genesis_state
 
 
 def entry(index, term=1):
@@ -100,3 +100,26 @@ def test_the_log_is_not_loaded_over_unwritten_changes():
     log.append(entry(11))
     with pytest.raises(AssertionError, match="loaded once"):
         log.load()
+
+
+@pytest.mark.parametrize(
+    ("deeds", "calls"),
+    [
+        ([], []),
+        ([], [lambda log: log.set_commit_index(10)]),
+        ([Deed.APPEND], [lambda log: log.append(entry(11))]),
+        ([], [lambda log: log.append(entry(11)), lambda log: log.truncate_from(11)]),
+        ([Deed.VOTE], [lambda log: log.set_hard_state(3, None)]),
+        ([Deed.VOTE], [lambda log: log.set_hard_state(0, "a")]),
+        ([Deed.TRIM], [lambda log: log.trim_to(4, ["a"])]),
+        ([Deed.INSTALL], [lambda log: log.reset([entry(19), entry(20)], ["a"])]),
+        ([Deed.APPEND, Deed.VOTE], [lambda log: log.set_hard_state(3, "a"), lambda log: log.append(entry(11))]),
+    ],
+)
+def test_what_a_commit_will_do(deeds, calls):
+    log = buffer_with(10)
+    for call in calls:
+        call(log)
+    assert log.deeds() == deeds
+    log.written(swept_to=0)
+    assert log.deeds() == []

@@ -262,12 +262,6 @@ def test_a_failed_commit_is_fatal(tmp_path, open_storage, make_entry):
             storage.commit()
 
 
-def test_every_commit_is_synced(tmp_path, open_storage):
-    with open_storage(tmp_path) as storage:
-        settings_ = [storage._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
-    assert settings_ == ["wal", 2]
-
-
 def test_the_reserve_says_when_to_refuse_writes(tmp_path, open_storage):
     with open_storage(tmp_path / "a", reserve_bytes=0) as storage:
         assert storage.free_bytes() > 0
