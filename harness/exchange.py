@@ -59,10 +59,15 @@ def exchange(address: str, method: str, path: str, body: Any = None, timeout_s: 
 
 def get_all(requests: Iterable[tuple[str, str]], timeout_s: float) -> list[Reply | None]:
     """GET each (address, path) at the same time: a paused node must not hold up the others. None: no answer."""
+    return exchange_all(((address, "GET", path, None) for address, path in requests), timeout_s)
 
-    def get(request: tuple[str, str]) -> Reply | None:
+
+def exchange_all(requests: Iterable[tuple[str, str, str, Any]], timeout_s: float) -> list[Reply | None]:
+    """Each (address, method, path, body) at the same time, as ``get_all``."""
+
+    def ask(request: tuple[str, str, str, Any]) -> Reply | None:
         try:
-            return exchange(request[0], "GET", request[1], timeout_s=timeout_s)
+            return exchange(*request, timeout_s=timeout_s)
         except Unanswered:
             return None
 
@@ -70,7 +75,7 @@ def get_all(requests: Iterable[tuple[str, str]], timeout_s: float) -> list[Reply
     if not wanted:
         return []
     with ThreadPoolExecutor(min(PARALLEL_MAX, len(wanted))) as pool:
-        return list(pool.map(get, wanted))
+        return list(pool.map(ask, wanted))
 
 
 def _json(text: bytes) -> Any:

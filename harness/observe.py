@@ -77,13 +77,14 @@ def _member(node: dict[str, Any], word: Word | None, usage: dict[int, tuple[int,
 
 def _state(node: dict[str, Any]) -> State:
     if node["running"]:
-        return State.PAUSED if _is_paused(node["pid"]) else State.RUNNING
+        return State.PAUSED if is_paused(node["pid"]) else State.RUNNING
     if node["asked"] == "kill":
         return State.KILLED
     return State.STOPPED if node["asked"] in ("stop", "nothing") or node["exit_code"] == 0 else State.DEAD
 
 
-def _is_paused(pid: int) -> bool:
+def is_paused(pid: int) -> bool:
+    """Whether the process stands still by SIGSTOP."""
     import psutil  # 60 ms of imports that nodes which are starting would rather have
 
     try:

@@ -1,4 +1,4 @@
-"""Ports for nodes: REST from 30000, Raft from 50000, the node's number added (CONTRACT §2).
+"""Ports for nodes: REST from 30000, Raft from 50000, faults from 20000, the node's number added (CONTRACT §2).
 
 If any port of a block is taken, the whole block moves by 100, so that one cluster's numbers stay alike. A chosen port
 is *reserved* by a bound socket that never listens: 50000 lies in the range from which the kernel takes the source ports
@@ -16,10 +16,11 @@ from harness.errors import Refused
 HOST = "127.0.0.1"
 REST_BASE = 30_000
 RAFT_BASE = 50_000
+FAULT_BASE = 20_000
 OFFSET_STEP = 100
 """Room for nodes n1..n99 in a block."""
 OFFSET_MAX = 9_800
-"""The last block: up to 39,899 and 59,899, short of the next base and of the end of the range."""
+"""The last block: up to 29,899, 39,899 and 59,899, short of the next base and of the end of the range."""
 
 
 def rest_port(number: int, offset: int) -> int:
@@ -32,6 +33,11 @@ def raft_port(number: int, offset: int) -> int:
     return RAFT_BASE + offset + number
 
 
+def fault_port(number: int, offset: int) -> int:
+    """The fault port of node ``number`` (from 1) in the block that begins at ``offset``."""
+    return FAULT_BASE + offset + number
+
+
 def choose_offset(
     numbers: Iterable[int],
     is_free: Callable[[int], bool],
@@ -42,7 +48,7 @@ def choose_offset(
     wanted = list(numbers)
     for offset in range(first_offset, OFFSET_MAX + 1, OFFSET_STEP):
         if not is_claimed(offset) and all(
-            is_free(port(number, offset)) for number in wanted for port in (rest_port, raft_port)
+            is_free(port(number, offset)) for number in wanted for port in (rest_port, raft_port, fault_port)
         ):
             return offset
     raise Refused(f"no block of free ports from {REST_BASE + first_offset} and {RAFT_BASE + first_offset} on")

@@ -11,9 +11,11 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+_NOT_FOR_NODES = frozenset({"DKV_JOIN", "DKV_FAULT_PORT"})
 
 
 def die_with_parent(parent_pid: int) -> Callable[[], None]:
@@ -43,7 +45,8 @@ class Child:
         self.ended.set()
         self.asked = "nothing"
         self.exit_code: int | None = None
-        self.log_start = 0
+        self.log_start = self.log_end = 0
+        """Bytes of the log between which the last life wrote; the end is known when it is over."""
         self._log, self._out, self._cwd = log, out, cwd
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -60,7 +63,7 @@ class Child:
     def start(self, command: Sequence[str], on_end: Callable[[Child], None]) -> None:
         """Start the process; ``on_end`` is called on the running loop when it has ended. Must not be running.
 
-        ``DKV_JOIN`` is kept from it: only the roster decides who may found a cluster.
+        ``DKV_JOIN`` and the fault port are kept from it: only the roster decides who may found a cluster, or be broken.
         """
         assert not self.running, f"{self.name} is running already: two processes on one data directory"
         self._log.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +75,7 @@ class Child:
                 stdout=out,
                 stderr=log,
                 cwd=self._cwd,
-                env={name: value for name, value in os.environ.items() if name != "DKV_JOIN"},
+                env={name: value for name, value in os.environ.items() if name not in _NOT_FOR_NODES},
                 start_new_session=True,
                 preexec_fn=die_with_parent(os.getpid()),
             )
@@ -87,6 +90,8 @@ class Child:
             loop.remove_reader(descriptor)
             os.close(descriptor)
             self.exit_code = process.wait()
+            with suppress(OSError):  # somebody deleted it: the process must be reaped all the same
+                self.log_end = self._log.stat().st_size
             self.ended.set()
             on_end(self)
 

@@ -1,13 +1,13 @@
-"""The nodes of a local cluster as a value: who they are, where they listen, how each is started.
+"""The nodes of a local cluster as a value: who they are, where they live and listen, what starts them.
 
 A name is never used twice in one run directory: a node that left keeps its data on disk, and must not be mistaken for a
-new one. Until the cluster is ``founded`` (its first write was acknowledged) the first node starts without ``--join``;
-afterwards every node is told of all others, so that no wiped directory can ever found a second cluster.
+new one. The command line that starts each is made of this by ``harness.command_lines``.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
 from harness import ports
@@ -19,23 +19,46 @@ NODES_MAX = 99
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a node lives. ``host``: the address that it listens on. ``entry``: a command that runs others there."""
+
+    host: str = ports.HOST
+    entry: tuple[str, ...] = ()
+
+
+HERE = Place()
+"""On this machine's loopback address, where nodes are told apart by ports alone."""
+
+Places = Callable[[int], Place]
+"""A node's number → its place."""
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
-    """``rest`` and ``raft`` are ``host:port``."""
+    """``rest``, ``raft`` and ``fault`` are ``host:port``; ``fault`` "": no fault port. ``entry``: as in Place."""
 
     name: str
     rest: str
     raft: str
+    fault: str = ""
+    entry: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Roster:
-    """``command``: what starts a node, before its flags. ``offset``: of the block of ports."""
+    """``command``: what starts a node, before its flags. ``offset``: of the block of ports.
+
+    ``system``: whose flags they are (harness.command_lines). ``fault_ports``: whether new nodes get one. ``founded``:
+    the cluster acknowledged its first write.
+    """
 
     command: tuple[str, ...]
     nodes: tuple[Node, ...]
     next_number: int
     offset: int
     founded: bool = False
+    system: str = "dkv"
+    fault_ports: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -50,19 +73,27 @@ class Roster:
         raise UsageError(f"no node is called {name}: there are {', '.join(self.names)}")
 
 
-def new_roster(count: int, offset: int, command: tuple[str, ...]) -> Roster:
+def new_roster(
+    count: int,
+    offset: int,
+    command: tuple[str, ...],
+    *,
+    system: str = "dkv",
+    fault_ports: bool = False,
+    places: Places = lambda _: HERE,
+) -> Roster:
     """n1..n<count> in the block of ports at ``offset``."""
     if not 1 <= count <= NODES_MAX:
         raise UsageError(f"a cluster has 1 to {NODES_MAX} nodes, not {count}")
-    nodes = tuple(_node(number, offset) for number in range(1, count + 1))
-    return Roster(command=command, nodes=nodes, next_number=count + 1, offset=offset)
+    nodes = tuple(_node(number, offset, places(number), fault_ports) for number in range(1, count + 1))
+    return Roster(command, nodes, count + 1, offset, system=system, fault_ports=fault_ports)
 
 
-def with_new_node(roster: Roster, offset: int) -> tuple[Roster, Node]:
+def with_new_node(roster: Roster, offset: int, place: Place = HERE) -> tuple[Roster, Node]:
     """The roster with one node more, named by the next number that was never used."""
     if roster.next_number > NODES_MAX:
         raise Refused(f"this run directory has used all {NODES_MAX} names; begin a new one")
-    node = _node(roster.next_number, offset)
+    node = _node(roster.next_number, offset, place, roster.fault_ports)
     return replace(roster, nodes=(*roster.nodes, node), next_number=roster.next_number + 1), node
 
 
@@ -72,27 +103,14 @@ def without_node(roster: Roster, name: str) -> Roster:
     return replace(roster, nodes=tuple(node for node in roster.nodes if node != gone))
 
 
-def serve_command(roster: Roster, name: str, data_dir: str) -> list[str]:
-    """The command line that starts this node."""
-    node = roster.node(name)
-    flags = ["--id", node.name, "--rest", node.rest, "--raft", node.raft, "--data-dir", data_dir]
-    for seed in _seeds(roster, node):
-        flags += ["--join", seed.rest]
-    return [*roster.command, *flags]
-
-
-def _seeds(roster: Roster, node: Node) -> tuple[Node, ...]:
-    founder = roster.nodes[0]
-    if roster.founded:
-        return tuple(other for other in roster.nodes if other != node)
-    return () if node == founder else (founder,)
-
-
-def _node(number: int, offset: int) -> Node:
+def _node(number: int, offset: int, place: Place, fault_port: bool) -> Node:
     return Node(
         name=f"n{number}",
-        rest=f"{ports.HOST}:{ports.rest_port(number, offset)}",
-        raft=f"{ports.HOST}:{ports.raft_port(number, offset)}",
+        rest=f"{place.host}:{ports.rest_port(number, offset)}",
+        raft=f"{place.host}:{ports.raft_port(number, offset)}",
+        # Always of loopback: the node serves it nowhere else, wherever it lives.
+        fault=f"{ports.HOST}:{ports.fault_port(number, offset)}" if fault_port else "",
+        entry=place.entry,
     )
 
 
@@ -107,7 +125,7 @@ def decode(text: str) -> Roster:
         fields = json.loads(text)
         if fields.pop("format") != FORMAT:
             raise Refused("cluster.json was written by another version of dkv-harness")
-        nodes = tuple(Node(**node) for node in fields.pop("nodes"))
+        nodes = tuple(Node(**{**node, "entry": tuple(node.get("entry", ()))}) for node in fields.pop("nodes"))
         return Roster(command=tuple(fields.pop("command")), nodes=nodes, **fields)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise Refused(f"cluster.json is damaged: {error}") from error

@@ -16,7 +16,7 @@ from harness.cluster import Cluster
 from harness.control import ask
 from harness.errors import Refused, Undecided
 from harness.exchange import Reply, Unanswered, exchange
-from harness.roster import Roster
+from harness.roster import Places, Roster
 from harness.rundir import RunDir
 from harness.survey import Survey
 
@@ -54,7 +54,15 @@ class Serving:
     survey: Survey
 
 
-def prepare(run_dir: RunDir, count: int | None, node_command: str | None, first_offset: int = 0) -> Plan:
+def prepare(
+    run_dir: RunDir,
+    count: int | None,
+    node_command: str | None,
+    first_offset: int = 0,
+    *,
+    fault_ports: bool = False,
+    places: Places = lambda _: roster.HERE,
+) -> Plan:
     """The roster to start: the one in the directory, else a new one. Refused if it runs, or has another size."""
     if (pid := run_dir.supervisor_pid()) is not None:
         raise Refused(
@@ -73,7 +81,7 @@ def prepare(run_dir: RunDir, count: int | None, node_command: str | None, first_
     wanted = NODES_DEFAULT if count is None else count
     command = tuple(shlex.split(node_command)) if node_command else NODE_COMMAND
     offset = ports.choose_offset(range(1, wanted + 1), ports.is_free, ports.is_claimed, first_offset)
-    fresh = roster.new_roster(wanted, offset, command)
+    fresh = roster.new_roster(wanted, offset, command, fault_ports=fault_ports, places=places)
     run_dir.save(fresh)
     return Plan(fresh, resumed=False)
 
@@ -81,7 +89,7 @@ def prepare(run_dir: RunDir, count: int | None, node_command: str | None, first_
 def _check_ports(known: Roster) -> None:
     """The nodes' addresses are written in their data: they cannot move out of somebody's way."""
     for node in known.nodes:
-        for address in (node.rest, node.raft):
+        for address in filter(None, (node.rest, node.raft, node.fault)):
             if not ports.is_free(int(address.rpartition(":")[2])):
                 raise Refused(f"{address}, where {node.name} listens, is taken by another process: end that first")
 
@@ -104,7 +112,7 @@ def launch(run_dir: RunDir, *, attached: bool) -> subprocess.Popen[bytes]:
 def wait_serving(cluster: Cluster, supervisor: subprocess.Popen[bytes], began: float) -> Serving:
     """``began``: ``time.time()`` at the start of the command. NodeDied as soon as any node ends."""
     deadline = time.monotonic() + SERVE_S
-    _wait_supervisor(cluster.run_dir, supervisor, deadline)
+    wait_supervisor(cluster.run_dir, supervisor, deadline)
     cluster.say("waiting for the first write")
     writer = _first_write(cluster, deadline)
     first_write_s = time.time() - began
@@ -125,7 +133,8 @@ def _all_vote(survey: Survey, names: list[str]) -> bool:
     return set(names) <= set(survey.voters) and all(survey.member(name).word for name in names)
 
 
-def _wait_supervisor(run_dir: RunDir, supervisor: subprocess.Popen[bytes], deadline: float) -> None:
+def wait_supervisor(run_dir: RunDir, supervisor: subprocess.Popen[bytes], deadline: float) -> None:
+    """Until this supervisor answers. Refused, with the end of its log, if it does not."""
     while not _is_there(run_dir, supervisor.pid):
         if supervisor.poll() is not None or time.monotonic() > deadline:
             log = run_dir.supervisor_log.read_text(errors="replace").splitlines()[-SUPERVISOR_LOG_LINES:]

@@ -12,6 +12,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -20,6 +21,7 @@ from dataclasses import replace
 from typing import Any
 
 from harness import ports, roster
+from harness.command_lines import command_line
 from harness.control import LINE_BYTES_MAX
 from harness.errors import HarnessError, Refused, describe_exit
 from harness.process import Child, die_with_parent
@@ -45,7 +47,7 @@ class Supervisor:
         self._run_dir, self._roster, self._origin = run_dir, cluster, origin
         self._children = {name: self._child(name) for name in cluster.names}
         self._block = ports.claim(cluster.offset)
-        self._reserved = [ports.reserve(address) for node in cluster.nodes for address in (node.rest, node.raft)]
+        self._reserved = [kept for node in cluster.nodes for kept in _reserve(node)]
         self._done = asyncio.Event()
         self._verbs: dict[str, Verb] = {
             "state": self._state,
@@ -134,12 +136,13 @@ class Supervisor:
         willing = await asyncio.gather(*(child.stop(float(request["grace_s"])) for child in children))
         return {"killed": [child.name for child, by_itself in zip(children, willing, strict=True) if not by_itself]}
 
-    async def _add(self, _: Request) -> Request:
-        """Start a node of the next name on free ports."""
+    async def _add(self, request: Request) -> Request:
+        """Start a node of the next name on free ports, at ``host`` and by ``entry`` (harness.roster.Place) if given."""
+        place = roster.Place(request.get("host", ports.HOST), tuple(request.get("entry", ())))
         offset = ports.choose_offset([self._roster.next_number], ports.is_free, first_offset=self._roster.offset)
-        grown, node = roster.with_new_node(self._roster, offset)
+        grown, node = roster.with_new_node(self._roster, offset, place)
         self._save(grown)
-        self._reserved += [ports.reserve(node.rest), ports.reserve(node.raft)]
+        self._reserved += _reserve(node)
         self._children[node.name] = self._child(node.name)
         self._launch(self._children[node.name])
         return {"name": node.name}
@@ -169,7 +172,7 @@ class Supervisor:
         return Child(name, self._run_dir.log(name), self._run_dir.out(name), self._origin)
 
     def _launch(self, child: Child) -> None:
-        child.start(roster.serve_command(self._roster, child.name, str(self._run_dir.data(child.name))), _say_ended)
+        child.start(command_line(self._roster, child.name, str(self._run_dir.data(child.name))), _say_ended)
         _say("started", node=child.name, pid=child.pid)
 
     def _save(self, changed: Roster) -> None:
@@ -182,6 +185,8 @@ class Supervisor:
             "name": name,
             "rest": node.rest,
             "raft": node.raft,
+            "fault": node.fault,
+            "entry": list(node.entry),
             "running": child.running,
             "pid": child.pid,
             "exit_code": child.exit_code,
@@ -194,12 +199,24 @@ _HARMLESS = (signal.SIGSTOP, signal.SIGCONT)
 """Signals after which a node that ends has still ended by itself."""
 
 
+def _reserve(node: roster.Node) -> list[socket.socket | None]:
+    return [ports.reserve(address) for address in (node.rest, node.raft, node.fault) if address]
+
+
 def _say(event: str, **fields: object) -> None:
     print(json.dumps({"ts": round(time.time(), 3), "event": event, **fields}), file=sys.stderr, flush=True)
 
 
 def _say_ended(child: Child) -> None:
-    _say("ended", node=child.name, how=describe_exit(child.exit_code), asked=child.asked)
+    _say(
+        "ended",
+        node=child.name,
+        how=describe_exit(child.exit_code),
+        exit_code=child.exit_code,
+        asked=child.asked,
+        log_start=child.log_start,
+        log_end=child.log_end,
+    )
 
 
 def main() -> None:

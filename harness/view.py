@@ -12,6 +12,7 @@ from typing import Any
 from harness.cluster import Say
 from harness.errors import HarnessError
 from harness.survey import Health, Member, State, Survey, document, headline, health
+from harness.systems.links import Broken
 
 _STATE_STYLE: dict[State, str | None] = {
     State.RUNNING: None,
@@ -41,21 +42,23 @@ class View:
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
 
-    def done(self, told: Sequence[str], survey: Survey | None = None, **fields: Any) -> None:
+    def done(
+        self, told: Sequence[str], survey: Survey | None = None, broken: Broken | None = None, **fields: Any
+    ) -> None:
         """What happened, and how the cluster stands now."""
         if self.as_json:
-            state = document(survey) if survey is not None else {}
+            state = _state(survey, broken) if survey is not None else {}
             self.line({"ok": True, "done": list(told), **fields, **state})
             return
         for sentence in told:
             self.say(sentence)
         if survey is not None:
-            self.survey(survey)
+            self.survey(survey, broken)
 
-    def survey(self, survey: Survey) -> None:
-        """The headline and a row a node."""
+    def survey(self, survey: Survey, broken: Broken | None = None) -> None:
+        """The headline, what is broken between the nodes, and a row a node."""
         if self.as_json:
-            self.line(document(survey))
+            self.line(_state(survey, broken))
             return
         from rich.console import Console
         from rich.text import Text
@@ -64,6 +67,8 @@ class View:
         if not console.is_terminal:
             console.width = WIDE  # a file or a pipe has no edge at which a cell would have to be cut
         console.print(Text(headline(survey), style=_HEALTH_STYLE[health(survey)]))
+        for sentence in broken.sentences() if broken else ():
+            console.print(Text(sentence, style="bold magenta"))
         console.print(_table(survey, _COLUMNS if console.width >= WIDE else _NARROW))
 
     def failed(self, error: HarnessError) -> None:
@@ -94,6 +99,10 @@ class View:
 
         with Console(stderr=True).status("starting") as spinner:
             yield spinner.update
+
+
+def _state(survey: Survey, broken: Broken | None) -> dict[str, Any]:
+    return {**document(survey), **({"links": broken.document()} if broken is not None else {})}
 
 
 def _table(survey: Survey, columns: Sequence[str]) -> Any:

@@ -68,7 +68,7 @@ class Validity(StrEnum):
 class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that was judged. ``sentence``: what went wrong, for a person; "" if nothing did.
 
-    ``key``, ``time_s`` and ``operations`` (events of the minimal sub-history) say where to look.
+    ``key``, ``time_s`` and ``operations`` (the minimal sub-history, as of ``Operation.as_dict``) say where to look.
     """
 
     name: str

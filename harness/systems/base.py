@@ -122,8 +122,11 @@ class System(Protocol):
         """One that talks to all nodes, in an order of its own."""
         ...
 
-    async def observe(self) -> Sequence[NodeSample]:
-        """Every node now; ``time_s`` is filled in by the caller's clock (0 here). Takes at most about a second."""
+    async def observe(self, *, digests: bool = False) -> Sequence[NodeSample]:
+        """Every node now; ``time_s`` is filled in by the caller's clock (0 here). Takes at most about a second.
+
+        ``digests``: of the applied state as well, which costs the nodes something.
+        """
         ...
 
     # ---- Ability.PROCESS
@@ -163,6 +166,30 @@ class Network(Protocol):
         ...
 
     async def heal(self) -> None: ...
+
+    async def passes(self, links: Sequence[Link]) -> Mapping[Link, bool | None]:
+        """Whether anything gets over each link now: tried (kernel) or told by its ends (hook); None: nobody knows."""
+        ...
+
+
+class Members(Protocol):
+    """Ability.MEMBERS. Each returns when the change is seen, raises Refused if it did not happen, else Undecided."""
+
+    async def add(self) -> str:
+        """A new node, until it votes. Returns its name."""
+        ...
+
+    async def leave(self, name: str) -> None:
+        """It goes by itself, and its process ends."""
+        ...
+
+    async def remove(self, name: str) -> None:
+        """Dead or alive; its process is stopped."""
+        ...
+
+    async def transfer(self, name: str | None) -> None:
+        """The leadership, to this node or to the follower that is furthest."""
+        ...
 
 
 Record = Callable[[Event], None]

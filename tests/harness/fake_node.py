@@ -21,6 +21,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from fake_fault_port import FakeFaultPort
+
 EMPTY: dict[str, Any] = {"term": 0, "leader": None, "voters": {}, "index": 0, "data": {}}
 
 
@@ -198,6 +200,7 @@ def main() -> None:
     for flag in ("--id", "--rest", "--raft", "--data-dir"):
         parser.add_argument(flag, required=True)
     parser.add_argument("--join", action="append", default=[])
+    parser.add_argument("--fault-port", type=int)
     arguments = parser.parse_args()
     log(f"starting, told of {len(arguments.join)} members")
     if os.environ.get("FAKE_DIE_AT_START") == arguments.id:
@@ -206,6 +209,8 @@ def main() -> None:
     data = Path(arguments.data_dir)
     data.mkdir(parents=True, exist_ok=True)
     node = FakeNode(arguments.id, arguments.rest, arguments.raft, World(data.parent.parent / "world.json"))
+    if arguments.fault_port:
+        threading.Thread(target=FakeFaultPort(arguments.fault_port).serve_forever, daemon=True).start()
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=node.shutdown).start())
     print(json.dumps({"event": "ready", "rest": arguments.rest, "pid": os.getpid()}), flush=True)
     log("ready")

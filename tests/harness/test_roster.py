@@ -1,9 +1,8 @@
-"""Who is started with which flags."""
+"""Who is in the cluster, by which name, and that its file says so."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from itertools import pairwise
+import json
 
 import pytest
 
@@ -13,33 +12,6 @@ from harness.errors import Refused, UsageError
 THREE = roster.new_roster(3, 0, ("dkv", "serve"))
 
 
-def joins(of: roster.Roster, name: str) -> list[str]:
-    """The values of ``--join`` on that node's command line."""
-    command = roster.serve_command(of, name, "/data")
-    return [value for flag, value in pairwise(command) if flag == "--join"]
-
-
-@pytest.mark.parametrize(
-    ("founded", "name", "expected"),
-    [
-        (False, "n1", []),
-        (False, "n2", ["127.0.0.1:30001"]),
-        (False, "n3", ["127.0.0.1:30001"]),
-        (True, "n1", ["127.0.0.1:30002", "127.0.0.1:30003"]),
-        (True, "n3", ["127.0.0.1:30001", "127.0.0.1:30002"]),
-    ],
-)
-def test_only_the_first_node_founds_and_only_once(founded: bool, name: str, expected: list[str]) -> None:
-    assert joins(replace(THREE, founded=founded), name) == expected
-
-
-def test_the_command_line() -> None:
-    assert roster.serve_command(THREE, "n1", "/data") == [
-        *("dkv", "serve", "--id", "n1", "--rest", "127.0.0.1:30001", "--raft", "127.0.0.1:50001"),
-        *("--data-dir", "/data"),
-    ]
-
-
 def test_names_are_never_used_twice() -> None:
     smaller = roster.without_node(THREE, "n3")
     grown, node = roster.with_new_node(smaller, 100)
@@ -47,8 +19,23 @@ def test_names_are_never_used_twice() -> None:
     assert grown.names == ("n1", "n2", "n4")
 
 
-def test_a_roster_survives_the_way_through_its_file() -> None:
-    assert roster.decode(roster.encode(THREE)) == THREE
+@pytest.mark.parametrize(
+    "of",
+    [
+        THREE,
+        roster.new_roster(
+            2, 0, ("etcd",), system="etcd", fault_ports=True, places=lambda _: roster.Place("10.0.0.1", ("enter",))
+        ),
+    ],
+)
+def test_a_roster_survives_the_way_through_its_file(of: roster.Roster) -> None:
+    assert roster.decode(roster.encode(of)) == of
+
+
+def test_a_file_from_before_there_were_places_and_fault_ports() -> None:
+    node = {"name": "n1", "rest": "127.0.0.1:30001", "raft": "127.0.0.1:50001"}
+    old = {"format": 1, "command": ["dkv"], "nodes": [node], "next_number": 2, "offset": 0, "founded": True}
+    assert roster.decode(json.dumps(old)).nodes == (roster.Node(**node),)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 1, "nodes": 3}', '{"format": 99}'])
