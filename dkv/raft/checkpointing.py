@@ -1,7 +1,7 @@
 """When the applied state is written down, and what may be forgotten once it is.
 
 Rare, in slices between turns, never in the way of the log: a checkpoint begins when enough log has come since the last
-one, freezes the machine (copy on write), takes one block a turn, and is flushed beside the loop. Then the log behind it
+one, freezes the machine, takes one block a turn, and is flushed beside the loop. Then the log behind it
 goes, but for a tail for peers that were away for a moment. Everything here runs after a turn's commit: a checkpoint
 of index i never becomes visible before the log up to i is durable.
 """
