@@ -11,9 +11,12 @@ from typing import Any
 
 import click
 
-from harness import foreground, growth, logs, ports, rundir, startup
+from harness import foreground, growth, logs, partitions, ports, rundir, startup
+from harness.chaos_cli import chaos, doctor
+from harness.check_cli import check
 from harness.cluster import GRACE_S, Cluster
 from harness.errors import HarnessError, Refused, UsageError
+from harness.report.command import report
 from harness.rundir import RunDir
 from harness.selectors import ROLES, select
 from harness.startup import Plan, Serving
@@ -67,8 +70,8 @@ def _act(view: View, run_dir: RunDir, action: Callable[[Cluster], Sequence[str]]
     with view.progress() as say:
         cluster = Cluster(run_dir, random.Random(), say)
         told = action(cluster)
-        survey = cluster.survey(resources=True)
-    view.done(told, survey)
+        survey, broken = cluster.survey(resources=True), partitions.look(run_dir)
+    view.done(told, survey, broken)
 
 
 @verb("up")
@@ -81,6 +84,13 @@ def _act(view: View, run_dir: RunDir, action: Callable[[Cluster], Sequence[str]]
     default=0,
     help=f"Added to the ports from {ports.REST_BASE} and {ports.RAFT_BASE} on (moves on by itself if they are taken).",
 )
+@click.option(
+    "--fault-port/--no-fault-port",
+    "fault_ports",
+    default=True,
+    help=f"Give each new node a fault port (from {ports.FAULT_BASE} on, 127.0.0.1 only), by which `partition`, "
+    "`isolate`, `slow` and `heal` work: this is a testbed. [default: yes]",
+)
 def up(
     view: View,
     run_dir: RunDir,
@@ -88,10 +98,11 @@ def up(
     detach: bool,
     node_command: str | None,
     port_offset: int,
+    fault_ports: bool,
 ) -> None:
     """Start COUNT nodes (default 3), or the stopped cluster of the run directory from its data."""
     began = startup.process_began()
-    plan = startup.prepare(run_dir, count, node_command, port_offset)
+    plan = startup.prepare(run_dir, count, node_command, port_offset, fault_ports=fault_ports)
     foreground.interrupt_on_signals()
     supervisor = startup.launch(run_dir, attached=not detach)
     cluster = Cluster(run_dir, random.Random(), lambda _: None)
@@ -122,7 +133,7 @@ def _present(view: View, run_dir: RunDir, plan: Plan, serving: Serving, detach: 
         told.append(f"WARNING: not all nodes vote; the voters are {', '.join(survey.voters)}")
     if len(survey.voters) in (1, 2):
         told.append(f"WARNING: {len(survey.voters)} voters can lose none; three are the fewest that can lose one")
-    times = {
+    times: dict[str, Any] = {
         "first_write_s": serving.first_write_s,
         "all_voters_s": serving.all_voters_s,
         "resumed": plan.resumed,
@@ -162,7 +173,7 @@ def status(view: View, run_dir: RunDir) -> None:
         known = f"; `up` starts its {len(roster.nodes)} nodes again" if roster else "; `up` makes one"
         raise Refused(f"no cluster is running in {run_dir.path}{known}")
     survey = Cluster(run_dir, random.Random(), lambda _: None).survey(resources=True)
-    view.survey(survey)
+    view.survey(survey, partitions.look(run_dir))
     if health(survey) not in (Health.HEALTHY, Health.DEGRADED):
         sys.exit(1)
 
@@ -254,6 +265,42 @@ def transfer(view: View, run_dir: RunDir, name: str | None) -> None:
     _act(view, run_dir, lambda cluster: growth.transfer(cluster, name))
 
 
+@verb("partition")
+@click.argument("sides", metavar="SIDE[/SIDE...]")
+def partition(view: View, run_dir: RunDir, sides: str) -> None:
+    """Cut the links between groups of nodes: n1,n2/n3,n4,n5. Of a single SIDE: from the rest.
+
+    What was cut before is whole again; a node on no side hears everybody. A side is a SELECTOR.
+    """
+    _act(view, run_dir, lambda cluster: partitions.partition(cluster, sides))
+
+
+@verb("isolate")
+@click.argument("selector")
+def isolate(view: View, run_dir: RunDir, selector: str) -> None:
+    """Cut every link of each selected node, besides what is cut already."""
+    _act(view, run_dir, lambda cluster: partitions.isolate(cluster, selector))
+
+
+@verb("slow")
+@click.argument("ends", metavar="SELECTOR [SELECTOR]", nargs=-1, required=True)
+@click.argument("delay", metavar="DELAY")
+def slow(view: View, run_dir: RunDir, ends: tuple[str, ...], delay: str) -> None:
+    """Delay messages between two nodes (slow n1 n2 50ms), or all of the selected ones (slow leader 50ms).
+
+    Each way, so a round trip takes twice as much longer; 0ms takes it back.
+    """
+    if len(ends) > 2:
+        raise UsageError("slow takes one SELECTOR or two, and a duration: slow n1 n2 50ms")
+    _act(view, run_dir, lambda cluster: partitions.slow(cluster, ends, delay))
+
+
+@verb("heal")
+def heal(view: View, run_dir: RunDir) -> None:
+    """Make every link whole again, and take back every other fault that a node was told of."""
+    _act(view, run_dir, partitions.heal)
+
+
 @verb("clean")
 def clean(view: View, run_dir: RunDir) -> None:
     """Delete the data and the logs of a stopped cluster."""
@@ -262,3 +309,9 @@ def clean(view: View, run_dir: RunDir) -> None:
         return
     run_dir.remove()
     view.done([f"deleted the cluster in {run_dir.path}: data and logs"])
+
+
+verbs.add_command(chaos)
+verbs.add_command(check)
+verbs.add_command(doctor)
+verbs.add_command(report)

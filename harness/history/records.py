@@ -41,7 +41,8 @@ class NodeSample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A line of nodes.jsonl: one node at one moment, as it says itself. ``role`` "" : it did not answer.
 
     ``process``: running, paused, dead. ``last``: index of its newest log entry. ``term_at``: of entries, where a system
-    tells. ``digest`` belongs to ``applied``.
+    tells. ``digest`` belongs to ``applied``. ``vote``: whom it voted for in ``term``. ``settled``: what it says of
+    term, vote and log is on its disk.
     """
 
     time_s: float
@@ -55,6 +56,8 @@ class NodeSample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     last: int = 0
     voters: tuple[str, ...] = ()
     digest: str = ""
+    vote: str = ""
+    settled: bool = True
 
 
 class Validity(StrEnum):

@@ -218,6 +218,8 @@ def sample(name: str, process: str, status: Mapping[str, Any], digest: Mapping[s
         last=status["last_index"],
         voters=tuple(sorted(status["voters"])),
         digest=digest.get("digest", ""),
+        vote=status.get("vote") or "",
+        settled=status.get("phase") == "idle",
     )
 
 

@@ -1,0 +1,103 @@
+"""After the last fault: heal, see that it goes on, read every key at every node, wait until all nodes are equal.
+
+What this finds belongs to the verdict: a cluster that does not come back within the bound is broken, whatever it said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.chaos import assumptions
+from harness.chaos.observer import Observer
+from harness.chaos.rig import Rig
+from harness.errors import HarnessError
+from harness.faults.world import World
+from harness.history.events import EventType
+from harness.history.records import NodeSample
+from harness.plan.plan import Operation, Plan
+from harness.workloads.clients import NodeReads
+from harness.workloads.deeds import perform
+from harness.workloads.recorder import Recorder
+
+BOUND_S = 30.0
+"""From healing to a first write, to every key read at every node, and to equal data: seconds, on an idle machine."""
+POLL_S = 0.1
+HEALED_KEY = "healed"
+MUTATIONS = {"register": "write", "append": "append", "set": "add", "counter": "increment"}
+
+
+@dataclass
+class Finale:
+    """The parts of a run that it needs."""
+
+    rig: Rig
+    plan: Plan
+    recorder: Recorder
+    reads: NodeReads
+    world: World
+    observer: Observer
+    bound_s: float = BOUND_S
+
+    async def heal(self) -> None:
+        """Everything that any fault may have left."""
+        for attempts_left in (2, 1, 0):
+            try:
+                await self.world.heal_all()
+                return
+            except HarnessError:
+                if not attempts_left:
+                    raise
+                await asyncio.sleep(POLL_S)
+
+    async def wait_write(self) -> float | None:
+        """Seconds until a write was acknowledged; None if that took longer than the bound."""
+        began, f = self.recorder.clock(), MUTATIONS[self.plan.workload]
+        client, actor = self.rig.system.client(self.plan.timeout_s), self.recorder.actor()
+        attempt = 0
+        try:
+            while self.recorder.clock() < began + self.bound_s:
+                attempt += 1
+                value = 1 if f == "increment" else f"healed{attempt}"
+                operation = Operation(0.0, 0, f, HEALED_KEY, value)
+                if await perform(operation, self.plan.workload, client, actor, self.reads.known) is EventType.OK:
+                    return self.recorder.clock() - began
+                await asyncio.sleep(POLL_S)
+        finally:
+            await client.close()
+        return None
+
+    async def wait_healthy(self) -> Sequence[NodeSample]:
+        """The last samples, healthy ones unless the bound was reached."""
+        give_up = self.recorder.clock() + self.bound_s
+        while True:
+            samples = await self.observer.look(digests=False)
+            if assumptions.healthy("", samples).held or self.recorder.clock() > give_up:
+                return samples
+            await asyncio.sleep(POLL_S)
+
+    async def read_all(self, keys: Sequence[str]) -> dict[str, list[str]]:
+        """Every key at every node. Returns node → what it could not read until the bound."""
+        nodes = self.rig.system.nodes
+        unread = await asyncio.gather(*(self._read_at(node, keys) for node in nodes))
+        return dict(zip(nodes, unread, strict=True))
+
+    async def _read_at(self, node: str, keys: Sequence[str]) -> list[str]:
+        give_up = self.recorder.clock() + self.bound_s
+        left = list(keys)
+        while left and self.recorder.clock() < give_up:
+            left = await self.reads.read(node, left)
+            if left:
+                await asyncio.sleep(POLL_S)
+        return left
+
+    async def settle(self) -> Sequence[NodeSample]:
+        """Samples with digests, all of one index unless the bound was reached."""
+        give_up = self.recorder.clock() + self.bound_s
+        while True:
+            samples = await self.observer.look(digests=True)
+            same = len({sample.applied for sample in samples}) == 1 and all(sample.role for sample in samples)
+            if (samples and same) or self.recorder.clock() > give_up:
+                return samples
+            await asyncio.sleep(POLL_S)

@@ -1,0 +1,164 @@
+"""Power loss: what was not flushed is gone. The node's disk keeps writes in its process until they are synced, for a
+while; then the process is killed. Nothing that was acknowledged may be lost by that, and no vote be given twice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from harness.errors import HarnessError
+from harness.faults.fault import Draft, Family, Fault, Injection, Kind, Terrain, milli
+from harness.faults.process import OUTAGE_S, all_dead, slow_down, some, watch_closely
+from harness.faults.world import World
+from harness.systems.base import Ability
+
+if TYPE_CHECKING:
+    import random
+
+VOLATILE_S = (0.3, 2.0)
+"""Long enough for hundreds of writes to be at stake."""
+VOTING_S = (0.6, 2.2)
+"""From the leader's death to the others': an election timeout and some delays, so that votes are at stake."""
+VOTE_DELAY_S = 0.3
+"""Half of the shortest election timeout."""
+ALL_SHARE = 0.5
+ELECTION_SHARE = 0.6
+
+
+class PowerLoss(Kind):
+    """``election``: the leader dies first, and the others while they vote."""
+
+    name, family = "power-loss", Family.POWER
+    needs = frozenset({Ability.DISK, Ability.PROCESS})
+    torn: ClassVar[bool] = False
+
+    def draw(self, rng: random.Random, terrain: Terrain) -> Draft:
+        targets = ("all",) if rng.random() < ALL_SHARE else some(rng, terrain)
+        parameters = {"volatile_s": milli(rng.uniform(*VOLATILE_S)), "torn": self.torn}
+        if targets == ("all",) and rng.random() < ELECTION_SHARE:
+            parameters["voting_s"] = milli(rng.uniform(*VOTING_S))
+        down_s = rng.uniform(*OUTAGE_S) + sum(value for key, value in parameters.items() if key.endswith("_s"))
+        return Draft(milli(down_s), targets, parameters)
+
+    async def inject(self, world: World, fault: Fault, nodes: tuple[str, ...], rng: random.Random) -> Injection:
+        volatile = {"volatile": True, "torn": fault.parameters["torn"]}
+        for name in nodes:
+            await world.require(name, lambda n: world.ports.disk(n, volatile))
+        await world.sleep(fault.parameters["volatile_s"])
+        detail = ""
+        if "voting_s" in fault.parameters and (leader := world.view.leader) in nodes:
+            detail = f"{leader} first, which led"
+            await self._vote(world, fault, leader)
+        await world.system.kill(nodes)
+        return Injection(nodes, detail=detail, at_s=world.clock())
+
+    async def _vote(self, world: World, fault: Fault, leader: str) -> None:
+        """The others elect somebody, so slowly that votes are seen that no entry of the new term stands behind yet."""
+        if Ability.SHAPE in world.system.abilities:
+            await slow_down(world, fault, VOTE_DELAY_S)
+        await world.system.kill([leader])
+        await watch_closely(world, fault.parameters["voting_s"])
+
+    async def probe(self, world: World, fault: Fault, injection: Injection) -> bool | None:
+        return await all_dead(world, injection)
+
+    async def heal(self, world: World, fault: Fault, injection: Injection) -> None:
+        await world.links.release(fault.number)
+        await world.launch(injection.nodes)
+
+
+class TornWrite(PowerLoss):
+    """As power loss, and a part of the last unflushed write did get to the disk."""
+
+    name, torn = "torn-write", True
+
+
+class CrashPoint(Kind):
+    """The node kills itself at the k-th hit of a point; ``volatile``: as if its power failed there."""
+
+    family = Family.POINTS
+    needs = frozenset({Ability.POINTS, Ability.DISK, Ability.PROCESS})
+
+    async def inject(self, world: World, fault: Fault, nodes: tuple[str, ...], rng: random.Random) -> Injection:
+        point, kill_at = fault.parameters["point"], fault.parameters["kill_at"]
+        volatile = {"volatile": fault.parameters["volatile"], "torn": fault.parameters["torn"]}
+        for name in nodes:
+            await world.require(name, lambda n: world.ports.disk(n, volatile))
+            await world.require(name, lambda n: world.ports.points(n, {point: kill_at}))
+        at_s = world.clock()
+        detail = f"{point} at hit {kill_at}"
+        if fault.parameters.get("election") and world.members is not None:
+            candidates = [name for name in world.view.nodes if name not in (*nodes, world.view.leader)]
+            try:
+                await world.members.transfer(rng.choice(candidates) if candidates else None)
+            except HarnessError as refusal:
+                detail += f"; {refusal}"
+        return Injection(nodes, detail=detail, at_s=at_s)
+
+    async def probe(self, world: World, fault: Fault, injection: Injection) -> bool | None:
+        """None where the point was not met in time: that is the program's way, not the fault's failure."""
+        if await world.dead(injection.nodes):
+            return True
+        told = [await world.ports.state(name) for name in injection.nodes]
+        return None if all(fault.parameters["point"] in state.get("points", {}) for state in told) else False
+
+    async def heal(self, world: World, fault: Fault, injection: Injection) -> None:
+        async def disarm(name: str) -> None:
+            await world.ports.points(name, {})
+            await world.ports.disk(name, {})
+
+        await world.launch([name for name in injection.nodes if not await world.tell(name, disarm)])
+
+
+def _loss(rng: random.Random) -> dict[str, bool]:
+    volatile = rng.random() < 0.6
+    return {"volatile": volatile, "torn": volatile and rng.random() < 0.5}
+
+
+class KillAtFsync(CrashPoint):
+    """At the k-th fsync, just before it."""
+
+    name = "kill-at-fsync"
+
+    def draw(self, rng: random.Random, terrain: Terrain) -> Draft:
+        parameters = {"point": "fsync", "kill_at": rng.randint(1, 50), **_loss(rng)}
+        return Draft(milli(rng.uniform(1.0, 3.0)), (rng.choice(("leader", "follower")),), parameters)
+
+
+POINTS = (
+    "append.before_commit",
+    "append.after_commit",
+    "vote.before_commit",
+    "vote.after_commit",
+    "send.before",
+    "send.after",
+    "answer.before",
+    "apply.before",
+    "apply.after",
+    "trim.before_commit",
+    "trim.after_commit",
+    "checkpoint.before_rename",
+    "checkpoint.after_rename",
+    "checkpoint.before_discard",
+    "snapshot.before_rename",
+    "snapshot.after_rename",
+    "snapshot.before_install",
+    "snapshot.after_install",
+)
+"""Where a node can be told to end."""
+OFTEN = ("vote.before_commit", "vote.after_commit", "answer.before", "answer.before", "answer.before", "send.after")
+"""Drawn more often: whoever dies there leaves votes, or writes that were done and never answered."""
+FREQUENT = ("append.", "send.", "answer.", "apply.")
+"""Met hundreds of times a second; the others are met now and then, or once."""
+
+
+class KillAtPoint(CrashPoint):
+    """At a named point of append, vote, send, apply, checkpoint, snapshot; for votes an election is asked for."""
+
+    name = "kill-at-point"
+
+    def draw(self, rng: random.Random, terrain: Terrain) -> Draft:
+        point = rng.choice((*POINTS, *OFTEN))
+        kill_at = rng.randint(1, 200) if point.startswith(FREQUENT) else 1
+        parameters = {"point": point, "kill_at": kill_at, "election": point.startswith("vote."), **_loss(rng)}
+        role = "follower" if parameters["election"] else rng.choice(("leader", "follower"))
+        return Draft(milli(rng.uniform(1.0, 3.0)), (role,), parameters)
