@@ -16,7 +16,7 @@ from harness.history.operations import Operation
 
 OPERATIONS_SHOWN_MAX = 8
 """Where steps cannot be told apart the proof may need more: those nearest to the violation are shown then."""
-STEPS_MAX = 500_000
+STEPS_MAX = 150_000
 """For each prefix tried; one that is not decided by then counts as linearizable, and a longer one is shown."""
 
 

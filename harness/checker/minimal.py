@@ -24,7 +24,7 @@ from harness.history.operations import NEVER, Operation
 STEPS_MAX = 100_000
 """For one trial; one that is not decided by then counts as linearizable."""
 TRIALS_MAX = 400
-TOTAL_STEPS_MAX = 1_000_000
+TOTAL_STEPS_MAX = 500_000
 FRESHER_MAX = 20
 CHANGES = (Kind.SETS, Kind.SWAPS, Kind.ENDS)
 
@@ -52,7 +52,7 @@ def _open(operation: Operation) -> Operation:
 
 
 class Reduction:
-    """Of one key's actions, which are not linearizable; ``reduce`` gives those that are left."""
+    """Of one key's actions, by index; ``reduce`` gives those that are left."""
 
     def __init__(self, model: Model, actions: Sequence[Action]) -> None:
         self._model, self._actions = model, actions
@@ -61,7 +61,7 @@ class Reduction:
         self._needs = self._dependencies()
 
     def reduce(self) -> list[Action]:
-        """Leave out halves, quarters, … and single ones, until nothing more can go."""
+        """Leave out halves, quarters, … and single ones, until nothing more can go. They must not be linearizable."""
         kept = self._latest()
         size = max(1, len(kept) // 2)
         while True:
@@ -80,7 +80,7 @@ class Reduction:
             later = [index for index in range(old + 1, kept[-1]) if self._actions[index].kind in CHANGES]
             for index in later[: -FRESHER_MAX - 1 : -1]:
                 other = sorted({*kept, index} - {old})
-                if index not in kept and self._closed(set(other)) == other and self._refuted(other):
+                if index not in kept and self.closed(set(other)) == other and self.refuted(other):
                     kept = other
                     break
         return kept
@@ -89,8 +89,8 @@ class Reduction:
         """The shortest end of the history that will do, by doubling: what is recent says most."""
         count, size = len(self._actions), 4
         while size < count:
-            end = self._closed(set(range(count - size, count)))
-            if self._refuted(end):
+            end = self.closed(set(range(count - size, count)))
+            if self.refuted(end):
                 return end
             size *= 2
         return list(range(count))
@@ -98,20 +98,21 @@ class Reduction:
     def _without_chunks(self, kept: list[int], size: int) -> list[int]:
         start = 0
         while start < len(kept) and self._trials < TRIALS_MAX and self._steps < TOTAL_STEPS_MAX:
-            fewer = self._closed({*kept[:start], *kept[start + size :]})
-            if len(fewer) < len(kept) and self._refuted(fewer):
+            fewer = self.closed({*kept[:start], *kept[start + size :]})
+            if len(fewer) < len(kept) and self.refuted(fewer):
                 kept = fewer
                 start = min(start, len(kept))
             else:
                 start += size
         return kept
 
-    def _closed(self, kept: set[int]) -> list[int]:
+    def closed(self, kept: set[int]) -> list[int]:
         """Without the looks that lack a change which they need."""
         lacking = [index for index in kept if self._actions[index].kind in OBSERVERS and not self._needs[index] <= kept]
         return sorted(kept.difference(lacking))
 
-    def _refuted(self, kept: Sequence[int]) -> bool:
+    def refuted(self, kept: Sequence[int]) -> bool:
+        """Whether these (``closed``) are not linearizable by themselves: then neither is the whole."""
         self._trials += 1
         here = set(kept)
         actions = [self._actions[index] if self._needs[index] <= here else self._blind(index) for index in kept]

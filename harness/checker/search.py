@@ -36,8 +36,8 @@ from harness.history.operations import NEVER
 
 Configuration = tuple[int, int]
 SEES, SEES_NOT, SETS, SWAPS, ENDS, STEPS = Kind
-WIDTH_MAX = 100_000
-"""Configurations held at once before giving up: some 15 MB."""
+WIDTH_MAX = 200_000
+"""Configurations held at once before giving up: some 70 MB."""
 
 
 class Outcome(IntEnum):
@@ -144,7 +144,8 @@ class Search:
     def _return(self, index: int) -> None:
         bit = self._bit[index]
         done = {(state, mask ^ bit) for state, mask in self._configurations if mask & bit}
-        if not self._place([found for found in self._configurations if not found[1] & bit], bit, done):
+        starts = [found for found in self._configurations if not found[1] & bit]
+        if starts and not self._place(starts, bit, done):
             self.outcome = Outcome.TOO_WIDE
             return
         self.steps += len(self._configurations)

@@ -40,6 +40,7 @@ _KINDS: tuple[type[Kind], ...] = (
     disks.SlowFsync,
     power.PowerLoss,
     power.TornWrite,
+    power.SlowDiskPowerLoss,
     power.KillAtFsync,
     power.KillAtPoint,
     membership.Add,

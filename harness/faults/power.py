@@ -20,6 +20,10 @@ VOTING_S = (0.6, 2.2)
 """From the leader's death to the others': an election timeout and some delays, so that votes are at stake."""
 VOTE_DELAY_S = 0.3
 """Half of the shortest election timeout."""
+FSYNC_DELAY_S = (0.05, 0.3)
+"""Many round trips, and less than half of an election timeout: they still follow."""
+LAST_S, POLL_S = 6.0, 0.1
+"""For the others to elect one of them: some seconds of processor time for their start, and an election."""
 ALL_SHARE = 0.5
 ELECTION_SHARE = 0.6
 
@@ -70,6 +74,39 @@ class TornWrite(PowerLoss):
     """As power loss, and a part of the last unflushed write did get to the disk."""
 
     name, torn = "torn-write", True
+
+
+class SlowDiskPowerLoss(PowerLoss):
+    """The followers' disks are slow when all lose power, and who led comes back last: without it, the others must still
+    have everything that they had confirmed."""
+
+    name, nodes_min = "power-loss-slow-disks", 3
+
+    def draw(self, rng: random.Random, terrain: Terrain) -> Draft:
+        parameters = {
+            "volatile_s": milli(rng.uniform(*VOLATILE_S)),
+            "torn": False,
+            "fsync_delay_s": milli(rng.uniform(*FSYNC_DELAY_S)),
+        }
+        return Draft(milli(parameters["volatile_s"] + rng.uniform(*OUTAGE_S)), ("all",), parameters)
+
+    async def inject(self, world: World, fault: Fault, nodes: tuple[str, ...], rng: random.Random) -> Injection:
+        slow = {"volatile": True, "fsync_delay_s": fault.parameters["fsync_delay_s"]}
+        for name in nodes:
+            if name != world.view.leader:
+                await world.require(name, lambda n: world.ports.disk(n, slow))
+        await world.sleep(fault.parameters["volatile_s"])
+        ordered = sorted(nodes, key=lambda name: name == world.view.leader)
+        await world.system.kill(nodes)
+        return Injection(tuple(ordered), detail=f"{ordered[-1]} comes back last", at_s=world.clock())
+
+    async def heal(self, world: World, fault: Fault, injection: Injection) -> None:
+        *others, last = injection.nodes or ("",)
+        await world.launch(others)
+        give_up = world.clock() + LAST_S
+        while world.view.leader not in others and world.clock() < give_up:
+            await world.sleep(POLL_S)
+        await world.launch([last] if last else [])
 
 
 class CrashPoint(Kind):

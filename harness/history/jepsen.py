@@ -39,15 +39,18 @@ def edn_events(text: str) -> list[Event]:
 def log_events(text: str) -> list[Event]:
     """Events of the ``jepsen.util`` lines of a Jepsen log; other lines are passed over. Raises HistoryError."""
     rows = []
+    known: dict[str, tuple[Any, ...]] = {}  # lines repeat each other
     for number, line in enumerate(text.splitlines(), 1):
         found = LOG_LINE.search(line)
         if found is None:
             continue
-        try:
-            values = tuple(read_all(found["rest"]))
-        except EdnError as error:
-            raise HistoryError(f"line {number}: {error}") from error
-        rows.append(_log_row(found["process"], found["type"], values))
+        rest = found["rest"]
+        if rest not in known:
+            try:
+                known[rest] = tuple(read_all(rest))
+            except EdnError as error:
+                raise HistoryError(f"line {number}: {error}") from error
+        rows.append(_log_row(found["process"], found["type"], known[rest]))
     clients = [row for row in rows if _is_client(row)]
     keyed = _independent(clients)
     numbers = _Numbers()
