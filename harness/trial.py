@@ -12,6 +12,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -103,8 +104,8 @@ class Trial:
         self._safety = Safety()
         self._records: list[FaultRecord] = []
         self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._watched, name="dkv-trial")
-        self._failure: BaseException | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="dkv-trial")
+        self._torment: Future[None] | None = None
         self._verdict: Verdict | None = None
 
     def start(self) -> None:
@@ -113,7 +114,7 @@ class Trial:
         names = {member.rest: member.name for member in self.cluster.survey().members}
         self._origin_s = time.monotonic()
         self._witness = Witness(time.monotonic, self._origin_s, lambda address: names.get(address, address))
-        self._thread.start()
+        self._torment = self._thread.submit(lambda: asyncio.run(self._tormented()))
 
     @property
     def addresses(self) -> list[str]:
@@ -125,13 +126,10 @@ class Trial:
         return self._witness.client(self.addresses, timeout_s)
 
     def heal(self) -> None:
-        """End the faults and take back what is still on."""
+        """End the faults and take back what is still on. TimeoutError if that does not come about."""
         self._ending.set()
-        if self._thread.is_alive():
-            self._thread.join(HEAL_S)
-            assert not self._thread.is_alive(), f"the faults were not healed within {HEAL_S:g} s"
-        if self._failure is not None:
-            raise self._failure
+        if self._torment is not None:
+            self._torment.result(HEAL_S)
 
     def judge(self) -> Verdict:
         """Of everything so far, once; the reports are written."""
@@ -162,19 +160,14 @@ class Trial:
         finally:
             self._files.close()
             asyncio.run(self._rig.system.stop())
+            self._thread.shutdown(wait=False)
 
     # ---- the thread of faults
-
-    def _watched(self) -> None:
-        try:
-            asyncio.run(self._torment())
-        except BaseException as failure:
-            self._failure = failure
 
     def _clock(self) -> float:
         return time.monotonic() - self._origin_s
 
-    async def _torment(self) -> None:
+    async def _tormented(self) -> None:
         world = self._rig.world(time.monotonic)
         observer = Observer(world, self._clock, self._files.sample, self._files.flush, self._safety)
         nemesis = Nemesis(world, self._plan.seed, self._clock, self._note)

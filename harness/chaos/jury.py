@@ -14,6 +14,7 @@ import msgspec
 
 from harness.chaos.live import Word
 from harness.checker.checker import Checker
+from harness.checker.checks import EXPLAINED_MAX
 from harness.checker.explanation import explain
 from harness.checker.models import MODELS
 from harness.checker.verdicts import Judgement
@@ -24,6 +25,8 @@ from harness.history.records import Check, Validity
 NAME = "linearizability"
 LOOK_S = 0.3
 """Between two judgments: a violation is to be told within two seconds."""
+LOOK_STEPS = 100_000
+"""Of a key, at each look, some tenths of a second; a key that takes more is looked at again, and in full at the end."""
 READ_BYTES = 1 << 20
 NICE = 5
 """Nodes and clients go first; a judge that is a little late is still in time."""
@@ -57,7 +60,7 @@ class Jury:
     def word(self, *, last: bool = False) -> Word:
         """On everything fed so far; with the reason once it is invalid, and with the last word."""
         try:
-            judgement = None if self._trouble else self._checker.verdict()
+            judgement = None if self._trouble else self._checker.verdict(None if last else LOOK_STEPS)
         except HistoryError as error:
             judgement, self._trouble = None, str(error)
         self._judged = self._fed
@@ -73,7 +76,7 @@ class Jury:
     def _explain(self, judgement: Judgement) -> Check:
         """The key that broke first, in a sentence and its smallest part."""
         keys = [verdict.key for verdict in judgement.refuted]
-        explanations = [explain(self._model, key, self._checker.history(key)) for key in keys]
+        explanations = [explain(self._model, key, self._checker.history(key)) for key in keys[:EXPLAINED_MAX]]
         first = min(explanations, key=lambda explanation: explanation.time_s)
         return Check(
             name=NAME,

@@ -15,6 +15,7 @@ _KINDS: tuple[type[Kind], ...] = (
     process.RestartAll,
     process.KillAll,
     process.SlowElection,
+    process.LeaderHunt,
     process.Pause,
     process.PauseFollowers,
     process.PauseBlink,

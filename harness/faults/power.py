@@ -51,14 +51,14 @@ class PowerLoss(Kind):
         detail = ""
         if "voting_s" in fault.parameters and (leader := world.view.leader) in nodes:
             detail = f"{leader} first, which led"
-            await self._vote(world, fault, leader)
+            await self._vote(world, fault, leader, rng)
         await world.system.kill(nodes)
         return Injection(nodes, detail=detail, at_s=world.clock())
 
-    async def _vote(self, world: World, fault: Fault, leader: str) -> None:
+    async def _vote(self, world: World, fault: Fault, leader: str, rng: random.Random) -> None:
         """The others elect somebody, so slowly that votes are seen that no entry of the new term stands behind yet."""
         if Ability.SHAPE in world.system.abilities:
-            await slow_down(world, fault, VOTE_DELAY_S)
+            await slow_down(world, fault, VOTE_DELAY_S, rng)
         await world.system.kill([leader])
         await watch_closely(world, fault.parameters["voting_s"])
 

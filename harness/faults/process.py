@@ -84,7 +84,7 @@ class SlowElection(Kill):
         return Draft(milli(rng.uniform(1.5, 3.0)), ("leader",), {"delay_s": milli(rng.uniform(0.03, 0.25))})
 
     async def inject(self, world: World, fault: Fault, nodes: tuple[str, ...], rng: random.Random) -> Injection:
-        await slow_down(world, fault, fault.parameters["delay_s"])
+        await slow_down(world, fault, fault.parameters["delay_s"], rng)
         await world.system.kill(nodes)
         at_s = world.clock()
         await watch_closely(world, fault.duration_s)
@@ -95,10 +95,34 @@ class SlowElection(Kill):
         await world.launch(injection.nodes)
 
 
-async def slow_down(world: World, fault: Fault, delay_s: float) -> None:
-    """All links, both ways."""
-    slow = Shape(delay_s=delay_s)
-    await world.links.shape(fault.number, {(a, b): slow for a in world.view.nodes for b in world.view.nodes if a != b})
+class LeaderHunt(SlowElection):
+    """The leader dies, and who leads next as soon as it is seen to, as often as the cluster can spare a node: leaders
+    that few have heard of leave logs behind that differ."""
+
+    name, nodes_min = "leader-hunt", 5
+
+    def draw(self, rng: random.Random, terrain: Terrain) -> Draft:
+        targets = ("leader", *["any"] * (terrain.spare - 1))
+        return Draft(milli(rng.uniform(2.0, 4.0)), targets, {"delay_s": milli(rng.uniform(0.03, 0.25))})
+
+    async def inject(self, world: World, fault: Fault, nodes: tuple[str, ...], rng: random.Random) -> Injection:
+        await slow_down(world, fault, fault.parameters["delay_s"], rng)
+        killed = list[str]()
+        at_s, end = world.clock(), world.clock() + fault.duration_s
+        while world.clock() < end:
+            await world.look()
+            if len(killed) < len(nodes) and (leader := world.view.leader) and leader not in killed:
+                await world.system.kill([leader])
+                killed.append(leader)
+            await world.sleep(CLOSE_S)
+        return Injection(tuple(killed), detail="one after the other", at_s=at_s)
+
+
+async def slow_down(world: World, fault: Fault, delay_s: float, rng: random.Random) -> None:
+    """All links, both ways, each in its own measure, about ``delay_s``: some are told long before others."""
+    nodes = world.view.nodes
+    slow = {(a, b): Shape(delay_s=milli(delay_s * rng.uniform(0.2, 1.8))) for a in nodes for b in nodes if a != b}
+    await world.links.shape(fault.number, slow)
 
 
 async def watch_closely(world: World, seconds: float) -> None:

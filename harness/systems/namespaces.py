@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import ctypes
 import os
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -54,18 +54,6 @@ def _call(name: str, *arguments: int) -> None:
 
 
 def _in_a_thread(function: Callable[[], T]) -> T:
-    results: list[T] = []
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(function())
-        except BaseException as error:
-            errors.append(error)  # raised again below, by whoever asked
-
-    thread = threading.Thread(target=run, name="namespace")
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]
+    # A new one each time: it ends in another namespace than it began in.
+    with ThreadPoolExecutor(1, thread_name_prefix="namespace") as thread:
+        return thread.submit(function).result()

@@ -8,6 +8,7 @@ import pytest
 
 from harness.checker.explanation import explain
 from harness.checker.judging import judge
+from harness.checker.minimal import Reduction
 from harness.checker.models import MODELS
 from harness.history.records import Validity
 from tests.harness.checker.faults import FAULTS, Fault, broken
@@ -40,6 +41,21 @@ def test_each_fault_is_refused_and_explained(fault: Fault, seed: int) -> None:
     assert {operation.key for operation in explanation.operations} == {"k"}
     if fault.model == "register":  # the few operations are a proof by themselves
         assert judge(model, {"k": explanation.operations}).validity is Validity.INVALID
+
+
+@pytest.mark.parametrize("model", ["register", "kv", "append", "set", "counter"])
+def test_leaving_out_invents_no_violation(model: str) -> None:
+    """Whatever part of a linearizable history may be looked at by itself, it is linearizable."""
+    for seed in range(150):
+        rng = random.Random(f"{model}{seed}")
+        unique, unknown = rng.random() < 0.5, rng.choice([0, 0.1, 0.3])
+        operations = simulated(rng, model, rng.randrange(5, 40), rng.randrange(1, 7), unique, unknown)
+        actions = MODELS[model].actions(operations)
+        reduction = Reduction(MODELS[model], actions)
+        for _ in range(6):
+            share = rng.random()
+            kept = reduction.closed({index for index in range(len(actions)) if rng.random() < share})
+            assert not reduction.refuted(kept), f"seed {seed}: {kept}"
 
 
 def test_there_are_enough() -> None:

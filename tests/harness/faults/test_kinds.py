@@ -168,7 +168,7 @@ def test_one_way_is_one_way() -> None:
 
 def test_words_become_kinds() -> None:
     assert chosen(["all"]) == tuple(KINDS)
-    assert chosen(["kill"]) == ("kill", "stop", "restart-all", "kill-all", "slow-election")
+    assert chosen(["kill"]) == ("kill", "stop", "restart-all", "kill-all", "slow-election", "leader-hunt")
     assert chosen(["pause", "delay"]) == ("pause", "pause-followers", "pause-blink", "delay")
     assert chosen([]) == ()
     with pytest.raises(UsageError, match="no fault is called 'flood'"):
