@@ -128,8 +128,7 @@ class Claims:
 
     def restate(self, meta: bytes, now: float) -> None:
         """We have other meta than before."""
-        incarnation = self.ourselves.incarnation + 1
-        self._believe_alive(msgspec.structs.replace(self.ourselves, meta=meta, incarnation=incarnation), now)
+        self._rise_above(self.ourselves.incarnation, meta, now)
 
     def leave(self, now: float) -> None:
         """We go: all are told, and nothing said of us matters any more."""
@@ -143,9 +142,13 @@ class Claims:
     def _refute(self, accused_incarnation: int, now: float) -> None:
         """It is gossiped as often as any news: it may come when we know nobody yet to tell it to."""
         self._awareness.change(+1)
-        incarnation = min(max(self.ourselves.incarnation, accused_incarnation) + 1, U32_MAX)
-        self._believe_alive(msgspec.structs.replace(self.ourselves, incarnation=incarnation), now)
-        self._emit(Refuted(incarnation))
+        self._rise_above(max(self.ourselves.incarnation, accused_incarnation), self.ourselves.meta, now)
+        self._emit(Refuted(self.ourselves.incarnation))
+
+    def _rise_above(self, incarnation: int, meta: bytes, now: float) -> None:
+        """The last incarnation only a forger comes to; then we can but wait until the others forget what he said."""
+        incarnation = min(incarnation + 1, U32_MAX)
+        self._believe_alive(msgspec.structs.replace(self.ourselves, meta=meta, incarnation=incarnation), now)
 
     def _believe_alive(self, node: NodeState, now: float) -> None:
         known = self._members.get(node.node)
@@ -154,7 +157,7 @@ class Claims:
             return
         self._acquit(node.node)
         self._members.put(node, now)
-        self._tell(node.node, _announcement(node))
+        self._tell(node.node, announcement(node))
         if known is None or known.state in GONE:
             self._emit(MemberJoined(described(node)))
         elif known.meta != node.meta:
@@ -177,7 +180,8 @@ class Claims:
         return known.state is State.DEAD and 0 < after_s < self._members.gone_for_s(known.node, now)
 
 
-def _announcement(node: NodeState) -> Alive:
+def announcement(node: NodeState) -> Alive:
+    """An entry as what its member says of itself."""
     return Alive(
         incarnation=node.incarnation,
         node=node.node,

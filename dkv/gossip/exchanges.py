@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dkv.gossip.claims import Claims
+from dkv.gossip.claims import Claims, announcement
 from dkv.gossip.events import Event, JoinFinished, StateReceived
 from dkv.gossip.members import Members
-from dkv.gossip.messages import Alive, Dead, ErrorReply, Suspect
+from dkv.gossip.messages import Dead, ErrorReply, Suspect
 from dkv.gossip.particulars import Address
 from dkv.gossip.profiles import Profile
 from dkv.gossip.push_pull import NodeState, PushPull, State
@@ -35,6 +35,7 @@ class Exchanges:
     ) -> None:
         self._profile, self._members, self._claims, self._requests = profile, members, claims, requests
         self._timers, self._local_state, self._emit = timers, local_state, emit
+        self.refused = 0
 
     def tick(self, now: float) -> None:
         """One with a random living member. It repairs what gossip missed."""
@@ -45,6 +46,9 @@ class Exchanges:
 
     def join(self, address: Address, now: float) -> None:
         """With somebody of whom we know nothing but the address; ``JoinFinished`` tells how it went."""
+        if address == self._claims.ourselves.address:
+            self._emit(JoinFinished(address, "that is our own address"))
+            return
 
         def finish(answer: StreamMessage | None, reason: str, now: float) -> None:
             self._emit(JoinFinished(address, self._merge_answer(answer, reason, now)))
@@ -59,6 +63,7 @@ class Exchanges:
         """Take all that another one knows, or nothing of it; then the reason why not, for people."""
         refusal = incompatibility(self._members, theirs.nodes)
         if refusal:
+            self.refused += 1
             return refusal
         for node in theirs.nodes:
             if node.state is State.SUSPECT or self._members.get(node.node) != node:
@@ -70,14 +75,7 @@ class Exchanges:
     def _claim(self, node: NodeState, now: float) -> None:
         """An entry as the claim that it is. The dead are only suspected: they get a chance to object."""
         if node.state is State.ALIVE:
-            alive = Alive(
-                incarnation=node.incarnation,
-                node=node.node,
-                address=node.address,
-                meta=node.meta,
-                versions=node.versions,
-            )
-            self._claims.alive(alive, now)
+            self._claims.alive(announcement(node), now)
         elif node.state is State.LEFT:
             self._claims.dead(Dead(incarnation=node.incarnation, node=node.node, from_node=node.node), now)
         else:

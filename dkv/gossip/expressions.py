@@ -21,8 +21,9 @@ from dkv.gossip.syntax import (
     parse,
 )
 
-STATES_MAX: Final = 512
-"""Of one expression: a tag's value has 512 bytes at most, so a search is at most a quarter of a million steps."""
+STATES_MAX: Final = 128
+"""Of one expression: operators write a dozen. The worst one takes a quarter of a second over a tag of 512 bytes, and
+some milliseconds over the tags that members have."""
 
 
 class _Step(NamedTuple):

@@ -41,6 +41,10 @@ class Outbox:
         """To anybody, member or not."""
         self._pack([encode(message) for message in messages], address)
 
+    def send_alone(self, message: Message, address: Address) -> None:
+        """Without gossip (memberlist's SendBestEffort): answers would spend a query's few transmits on its asker."""
+        self._enclose([encode(message)], address, checksum=False)
+
     def send_to(self, node: NodeState, *messages: Message) -> None:
         """To a member, of whom we know what it understands."""
         self._pack([encode(message) for message in messages], node.address, checksum=_knows_checksums(node))

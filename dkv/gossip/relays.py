@@ -31,6 +31,9 @@ class Relays:
         self._profile, self._timers, self._outbox, self._our_ping = profile, timers, outbox, our_ping
         self._relays: dict[int, _Relay] = {}
 
+    def __len__(self) -> int:
+        return len(self._relays)
+
     def begin(self, request: IndirectPing, target: Address, source: Address, now: float) -> None:
         """Ping ``target``. ``source``: whom to answer if the request does not say."""
         if len(self._relays) >= RELAYS_MAX:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from enum import Enum, auto
 
 from dkv.gossip.messages import Alive, Dead, Suspect
-from dkv.gossip.particulars import U32_MAX, Versions
+from dkv.gossip.particulars import Versions
 from dkv.gossip.push_pull import NodeState, State
 
 GONE = (State.DEAD, State.LEFT)
@@ -31,7 +31,7 @@ class Verdict(Enum):
 
 def judge_alive(known: NodeState | None, claim: Alive, *, about_us: bool, leaving: bool, reclaimable: bool) -> Verdict:
     """``reclaimable``: the known member is dead for so long that its name may go to another address."""
-    if (about_us and leaving) or _impossible(claim.versions) or claim.incarnation == U32_MAX:
+    if (about_us and leaving) or _impossible(claim.versions):
         return Verdict.IGNORE
     if known is None:  # as if known dead, under incarnation 0
         return Verdict.ACCEPT if claim.incarnation > 0 else Verdict.IGNORE
@@ -47,7 +47,7 @@ def judge_alive(known: NodeState | None, claim: Alive, *, about_us: bool, leavin
 
 def judge_suspect(known: NodeState | None, claim: Suspect, *, about_us: bool) -> Verdict:
     """The claim that a member does not answer."""
-    if known is None or not known.incarnation <= claim.incarnation < U32_MAX or known.state in GONE:
+    if known is None or claim.incarnation < known.incarnation or known.state in GONE:
         return Verdict.IGNORE
     if known.state is State.SUSPECT:
         return Verdict.CONFIRM
@@ -56,7 +56,7 @@ def judge_suspect(known: NodeState | None, claim: Suspect, *, about_us: bool) ->
 
 def judge_dead(known: NodeState | None, claim: Dead, *, about_us: bool, leaving: bool) -> Verdict:
     """The claim that a member is dead, or left (if it is its own)."""
-    if known is None or not known.incarnation <= claim.incarnation < U32_MAX or known.state in GONE:
+    if known is None or claim.incarnation < known.incarnation or known.state in GONE:
         return Verdict.IGNORE
     return Verdict.REFUTE if about_us and not leaving else Verdict.ACCEPT
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 import msgspec
@@ -107,6 +108,14 @@ class Note(msgspec.Struct, frozen=True):
 
     level: Level
     text: str
+
+
+class JoinSettled(msgspec.Struct, frozen=True):
+    """What became of ``Kernel.join``: how many could be ``joined``, and why the others could not, for people."""
+
+    join: int
+    joined: int
+    refusals: Mapping[Address, str]
 
 
 # --- what to do -------------------------------------------------------------------------------------------------------
