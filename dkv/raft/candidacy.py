@@ -91,7 +91,7 @@ class Candidacy:
             self._library.deliver(sender, request)
 
     def on_vote(self, sender: NodeId, vote: Vote) -> None:
-        if self._guard.accepts_vote(vote.term, sender, self._library.term, self._log.voters):
+        if self._guard.accepts_vote(vote.term, sender, self._library.term):
             self._library.deliver(sender, vote)
 
     def on_timeout_now(self, sender: NodeId, message: TimeoutNow) -> None:

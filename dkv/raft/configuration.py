@@ -68,6 +68,8 @@ def fold(base_voters: Sequence[NodeId], entries: Iterable[Entry]) -> tuple[NodeI
     return tuple(voters)
 
 
-def voters_at(base_voters: Sequence[NodeId], entries: Iterable[Entry], upto_index: int) -> tuple[NodeId, ...]:
-    """The voters as of entry ``upto_index``."""
-    return fold(base_voters, (entry for entry in entries if entry.index <= upto_index))
+def voters_at(base_voters: Sequence[NodeId], entries: Sequence[Entry], upto_index: int) -> tuple[NodeId, ...]:
+    """The voters as of ``upto_index``; ``entries`` have no gaps, and ``base_voters`` are those just before them."""
+    first_index = entries[0].index
+    assert upto_index >= first_index - 1, f"the voters at {upto_index} are forgotten, the log begins at {first_index}"
+    return fold(base_voters, entries[: upto_index - first_index + 1])

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dkv.errors import FatalError
-from dkv.raft.configuration import decode_change
+from dkv.raft.configuration import decode_change, is_change
 from dkv.raft.contracts import Entry, NodeId
 from dkv.raft.messages import CONFIGURATION, NO_OP, REGULAR, AppendEntries, AppendReply, BadMessage
 
@@ -62,7 +62,7 @@ class Guard:
             term = entry.term
             if not entry.command or entry.command[0] not in (REGULAR, NO_OP, CONFIGURATION):
                 raise BadMessage(f"entry {entry.index} is of no known kind")
-            if entry.command[0] == CONFIGURATION:
+            if is_change(entry.command):
                 try:
                     decode_change(entry.command)
                 except ValueError as error:
@@ -154,10 +154,15 @@ class Guard:
 
     # ---- votes
 
-    def accepts_vote(self, vote_term: int, sender: NodeId, term: int, voters: Collection[NodeId]) -> bool:
-        """One voter, one vote a term; strangers have none."""
+    def accepts_vote(self, vote_term: int, sender: NodeId, term: int) -> bool:
+        """One voter, one vote a term.
+
+        Who the sender is need not be asked. A vote answers a request of its term; requests go out once a term, to the
+        voters of the candidate's log; and a candidate's log, hence who votes, cannot change before its term is over or
+        it follows a leader, when the library counts no votes. (The simulator watches whom requests go to.)
+        """
         ballot = (vote_term, sender)
-        if vote_term != term or sender not in voters or ballot in self._votes:
+        if vote_term != term or ballot in self._votes:
             return False
         self._votes = {known for known in self._votes if known[0] == term} | {ballot}
         return True

@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dkv.raft.configuration import fold
+from dkv.raft.configuration import is_change, voters_at
 from dkv.raft.contracts import Entry, GroupLog, LoggedState, NodeId
-from dkv.raft.messages import CONFIGURATION
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -62,10 +61,7 @@ class Log:
 
     def voters_at(self, index: int) -> tuple[NodeId, ...]:
         """The voters as of ``index``, which must not lie before the log."""
-        assert index >= self.first_index - 1, (
-            f"the voters at {index} are forgotten, the log begins at {self.first_index}"
-        )
-        return fold(self._base_voters, self.entries[: index - self.first_index + 1])
+        return voters_at(self._base_voters, self.entries, index)
 
     def append(self, entry: Entry) -> None:
         """One entry more, right behind the last."""
@@ -73,7 +69,7 @@ class Log:
         self.entries.append(entry)
         self.size_bytes += len(entry.command)
         self._disk.append(entry)
-        if entry.command[0] == CONFIGURATION:
+        if is_change(entry.command):
             self.voters = self.voters_at(entry.index)
 
     def truncate_from(self, index: int) -> None:

@@ -117,14 +117,14 @@ MUTANTS = (
         ((Guard, "accepts_reply", lambda s, reply, sender, term, audience: sender in audience),),
     ),
     Mutant(
-        "one voter, one vote",
-        "chaos",
-        ((Guard, "accepts_vote", lambda s, vote_term, sender, term, voters: vote_term == term and sender in voters),),
+        "replies of strangers do not count",
+        "members",
+        ((Guard, "accepts_reply", lambda s, reply, sender, term, audience: reply.term == term),),
     ),
     Mutant(
-        "strangers have no vote",
-        "members",
-        ((Guard, "accepts_vote", lambda s, vote_term, sender, term, voters: vote_term == term),),
+        "one voter, one vote",
+        "chaos",
+        ((Guard, "accepts_vote", lambda s, vote_term, sender, term: vote_term == term),),
     ),
     Mutant(
         "no snapshot over a log that has its last entry",
@@ -147,7 +147,7 @@ MUTANTS = (
         "tcp",
         ((Readers, "take_served", lambda s, index: _READY(s, 1 << 60)),),
     ),
-    Mutant("an answer is one to a question of this life", "tcp", ((replica, "TICKET_BITS", 0),)),
+    Mutant("an answer is one to a question of this life", "chaos", ((replica, "TICKET_BITS", 0),)),
     Mutant("an id takes effect once", "tcp", ((KeyValue, "_execute_once", _execute_each_time),)),
 )
 

@@ -1,24 +1,27 @@
 """Links between simulated nodes: one for each direction, ordered like TCP, or (``chaos``) like nothing at all.
 
 A link can be up, stalled (bytes wait), or down. A new link carries nothing of the old one. In ``chaos`` messages are
-also lost, doubled, overtaken, and old ones come again, even from an earlier link or term: the guard must bear that too.
+also lost, doubled, overtaken, and old ones come again, even from an earlier link, life or term: the guard must bear
+that too.
 """
 
 from __future__ import annotations
 
 import random
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from dkv.raft.contracts import NodeId
-from dkv.raft.messages import AppendReply, Message, RequestVote, Vote, encode
+from dkv.raft.messages import AppendReply, Message, ReadIndexReply, RequestVote, Vote, encode
 from tests.sim.clock import VirtualClock
 
 Link = tuple[NodeId, NodeId]
 OLD_MESSAGES_MAX = 400
-OLD_ANSWERS_MAX = 20
-"""Votes and acknowledgements do most harm when they come late, so some of each link's are kept for seconds."""
+OLD_ANSWERS_MAX = 12
+"""Answers do most harm when they come late, so some of each link's are kept for seconds, and come again together."""
+OLD_ANSWERS_S = 0.06
+"""So long does it take until all of them have arrived: about as long as a new link or life needs to find its place."""
 
 
 @dataclass(slots=True)
@@ -37,11 +40,12 @@ class Network:
         rng: random.Random,
         *,
         chaos: bool,
+        loss: float,
         deliver: Callable[[NodeId, NodeId, bytes], None],
         link_up: Callable[[NodeId, NodeId], None],
         link_down: Callable[[NodeId, NodeId, bool], None],
     ) -> None:
-        self._clock, self._rng, self.chaos = clock, rng, chaos
+        self._clock, self._rng, self.chaos, self._loss = clock, rng, chaos, loss
         self._deliver, self._link_up, self._link_down = deliver, link_up, link_down
         self._links: dict[Link, _State] = defaultdict(_State)
         self._old: dict[Link, deque[bytes]] = defaultdict(lambda: deque(maxlen=OLD_MESSAGES_MAX))
@@ -58,6 +62,8 @@ class Network:
             state.epoch += 1
             state.last_arrival = self._clock.time
             self._link_up(a, b)
+            if self.chaos and self._rng.random() < 0.5:
+                self._old_answers_come(a, b)
 
     def disconnect(self, a: NodeId, b: NodeId, *, reset: bool) -> None:
         """The link from ``a`` to ``b`` is gone with all that it carried."""
@@ -83,11 +89,11 @@ class Network:
         """Chaos: old ones come again beside ``message``; True if it is lost, or comes by another way."""
         self._old[a, b].append(data)
         rng, now = self._rng, self._clock.time
-        lost, again, astray = 0.03, 0.10, 0.15
+        lost, again, astray = self._loss, self._loss + 0.07, self._loss + 0.12
         if isinstance(message, Vote | RequestVote):
-            lost, again, astray = 0.15, 0.30, 0.40
-        if isinstance(message, Vote | AppendReply):
-            self._keep_answer(a, b, epoch, data, rarely=isinstance(message, AppendReply))
+            lost, again, astray = 0.06, 0.20, 0.30
+        if isinstance(message, Vote | AppendReply | ReadIndexReply):
+            self._keep_answer(a, b, data, rarely=isinstance(message, AppendReply))
         chance = rng.random()
         if chance < lost:
             return True
@@ -98,26 +104,38 @@ class Network:
             self._arrive_later(a, b, epoch, data, now + self.delay_s * 8 * rng.random())
         return chance < astray
 
-    def _keep_answer(self, a: NodeId, b: NodeId, epoch: int, data: bytes, *, rarely: bool) -> None:
-        """Send one that was kept, and perhaps keep this one."""
-        kept = self._old_answers[a, b]
-        if kept and self._rng.random() < 0.05:
-            self._arrive_later(a, b, epoch, self._rng.choice(kept), self._clock.time + self.delay_s * 4)
-        if rarely and self._rng.random() < 0.9:
+    def _keep_answer(self, a: NodeId, b: NodeId, data: bytes, *, rarely: bool) -> None:
+        """Perhaps keep this one; perhaps all come that are kept."""
+        if self._rng.random() < 0.12:
+            self._old_answers_come(a, b)
+        if rarely and self._rng.random() < 0.7:
             return
+        kept = self._old_answers[a, b]
         if len(kept) < OLD_ANSWERS_MAX:
             kept.append(data)
         else:
             kept[self._rng.randrange(OLD_ANSWERS_MAX)] = data
 
+    def _old_answers_come(self, a: NodeId, b: NodeId) -> None:
+        """All that are kept of this link.
+
+        An acknowledgement of an earlier term is missed as such only while it is not true any more and its addressee
+        leads again (see ``strand_leader``). An answer to a reader of an earlier life, only while the new life waits for
+        one of the same number and lacks a write that was acknowledged meanwhile: for some ten milliseconds, from when
+        it hears who leads until the leader has closed the gap in its log. Hence together, and when a link is new.
+        """
+        for data in self._old_answers[a, b]:
+            arrival = self._clock.time + self._rng.random() * OLD_ANSWERS_S
+            self._arrive_later(a, b, self._links[a, b].epoch, data, arrival)
+
     def stall(self, a: NodeId, b: NodeId) -> None:
         """Nothing arrives any more, and nobody notices."""
         self.stalled.add((a, b))
 
-    def heal(self) -> None:
-        """Stalled links deliver what waited, in order."""
-        stalled, self.stalled = self.stalled, set()
-        for link in sorted(stalled):
+    def heal(self, links: Iterable[Link] | None = None) -> None:
+        """These stalled links (None: all) deliver what waited, in order."""
+        for link in sorted(self.stalled if links is None else self.stalled.intersection(links)):
+            self.stalled.discard(link)
             waiting, self._waiting[link] = self._waiting[link], []
             for epoch, data in waiting:
                 self._arrive(*link, epoch, data)

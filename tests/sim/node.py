@@ -42,6 +42,7 @@ class Node:
         self._inbox: list[tuple[NodeId, bytes]] = []
         self._proposals: list[tuple[bytes, Ticket]] = []
         self.slow_disk = False
+        self._last_index = 0
         self.replica = Replica[WatchedMachine](
             cluster="sim",
             group=GROUP,
@@ -109,12 +110,17 @@ class Node:
 
     def _leave(self) -> None:
         for receiver, message in self.replica.take_messages():
-            self.world.network.send(self.me, receiver, message)
+            self.world.leaves(self, receiver, message)
         self.replica.settle()
 
     def leave_before_commit(self) -> None:
         """For the mutant that promises first and writes later."""
         self._leave()
+
+    def log_shrank(self) -> bool:
+        """Since this was asked last."""
+        before, self._last_index = self._last_index, self.disk.durable.entries[-1].index
+        return self._last_index < before
 
     def heartbeat(self) -> None:
         """The timer of this life."""

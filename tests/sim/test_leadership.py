@@ -249,15 +249,15 @@ def test_five_nodes_survive_two() -> None:
     stage.reckon()
 
 
-def test_a_vote_of_another_term_or_of_a_stranger_elects_nobody() -> None:
+def test_a_vote_of_another_term_elects_nobody() -> None:
     stage = Stage(A, B, C)
     stage.elections(A).deadline = stage.time
     stage.turn(A)
     stage.deliver(A, B)
     stage.deliver(B, A)
     assert stage[A].term == 1
-    for term, voter in ((0, B), (2, B), (1, E)):
-        stage[A].receive(voter, Vote(term))
+    for term in (0, 2):
+        stage[A].receive(B, Vote(term))
         assert not stage[A].is_leader
     stage[A].receive(B, Vote(1))
     assert stage[A].is_leader

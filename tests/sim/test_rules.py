@@ -10,7 +10,6 @@ from collections.abc import Callable
 import pytest
 
 from dkv.errors import FatalError
-from dkv.raft.messages import Vote
 from tests.sim.mutants import applied
 from tests.sim.stage import HEARTBEAT_S, A, Ask, B, C, D, E, Stage, with_checkpoints
 from tests.sim.truth import Violation
@@ -135,23 +134,6 @@ def one_voter_votes_twice() -> None:
     stage.reckon()
 
 
-def a_stranger_votes() -> None:
-    """A has its own vote and that of D, who is no voter; C has its own and B's."""
-    stage = Stage(A, B, C)
-    for candidate in (A, C):
-        stage.elections(candidate).deadline = stage.time
-        stage.turn(candidate)
-        stage.deliver(candidate, B, 1)  # pre-votes only
-        stage.deliver(B, candidate)
-    assert (stage[A].term, stage[C].term) == (1, 1)
-    stage[A].receive(D, Vote(1))
-    stage.turn(A)
-    stage.deliver(C, B)
-    stage.deliver(B, C)
-    assert stage[C].is_leader
-    stage.reckon()
-
-
 def a_deposed_leader_comes_back_with_one_entry_too_many() -> None:
     """It lacks several messages' worth; the answers to the first and to the later ones contradict each other."""
     stage = Stage(A, B, C)
@@ -255,7 +237,6 @@ STORIES: dict[Callable[[], None], tuple[str, str]] = {
     an_answer_claims_more_than_was_sent: ("an acknowledgement claims what was proven", "something else at|LOST"),
     an_answer_of_an_earlier_term_comes_late: ("replies of another term do not count", "something else at|LOST"),
     one_voter_votes_twice: ("one voter, one vote", "two leaders in term 1"),
-    a_stranger_votes: ("strangers have no vote", "two leaders in term 1"),
     an_answer_to_a_question_of_an_earlier_life: ("an answer is one to a question of this life", "stale read"),
     a_deposed_leader_comes_back_with_one_entry_too_many: ("a refusal answers commit + 1", "LIVENESS"),
     a_snapshot_is_older_than_what_the_follower_has: (

@@ -14,16 +14,16 @@ from functools import partial
 
 from dkv.kv.commands import Command, Op, Result
 from dkv.raft.contracts import NodeId
+from dkv.raft.messages import Message, RequestVote
 from dkv.raft.status import ReplicaStatus
 from tests.sim.clients import KEYS, Client
 from tests.sim.clock import VirtualClock
 from tests.sim.disk import Disk
-from tests.sim.misfortunes import MISFORTUNES, last_act
+from tests.sim.misfortunes import BIASES, MISFORTUNES, REMEDIES, last_act
 from tests.sim.network import Network
 from tests.sim.node import Node, fast_options
 from tests.sim.truth import Truth, Violation
 
-CLIENTS = 6
 LAST_ACT_S = 0.8
 """Longer than an election, so that there is a new leader with writes of its own."""
 PEACE_S = 10.0
@@ -39,11 +39,14 @@ class Profile:
     """What a seed chose."""
 
     founders: int
+    clients: int
     chaos: bool
+    loss: float
     members: bool
     append_bytes: int
     checkpoint_entries: int
     evil: float
+    biases: tuple[float, ...]
     seconds: float
 
 
@@ -51,12 +54,15 @@ def profile(rng: random.Random, kind: str) -> Profile:
     """``kind``: "any", or "tcp", "chaos", "members"."""
     kind = rng.choice(("tcp", "chaos", "members")) if kind == "any" else kind
     return Profile(
-        founders=3 if kind == "members" or rng.random() < (0.3 if kind == "chaos" else 0.6) else 5,
-        chaos=kind == "chaos",
+        founders=3 if kind == "members" or rng.random() < (0.2 if kind == "chaos" else 0.6) else 5,
+        clients=rng.choice((2, 6, 6)),
+        chaos=kind == "chaos" or (kind == "members" and rng.random() < 0.4),
+        loss=rng.choice((0.01, 0.03, 0.10)),
         members=kind == "members",
-        append_bytes=rng.choice((330, 330, 900, 1 << 20)),
-        checkpoint_entries=rng.choice((30, 400, 1 << 30)),
+        append_bytes=rng.choice((330, 900, 1 << 20)),
+        checkpoint_entries=rng.choice((30, 30, 400, 1 << 30)),
         evil=rng.choice((0.5, 1.0, 2.0)),
+        biases=tuple(1.0 if event in REMEDIES else rng.choice(BIASES) for _, event in MISFORTUNES),
         seconds=10.0,
     )
 
@@ -84,11 +90,12 @@ class World:
             self.clock,
             self.rng,
             chaos=self.profile.chaos,
+            loss=self.profile.loss,
             deliver=self._deliver,
             link_up=self._link_up,
             link_down=self._link_down,
         )
-        self.clients = [Client(self) for _ in range(CLIENTS)]
+        self.clients = [Client(self) for _ in range(self.profile.clients)]
         founders = [self.new_identity() for _ in range(self.profile.founders)]
         self.founders = tuple(founders)
         for me in founders:
@@ -157,10 +164,18 @@ class World:
             if replica.term not in self.truth.leaders:
                 self.check_votes(node.me, replica.term)
             self.truth.leads(node.me, replica.term)
-            if self.rng.random() < 0.05:
+            if self.rng.random() < 0.2:
                 self.check_peers(replica.status())
+        if node.log_shrank():
+            self.check_cut(node)
         if self.rng.random() < 0.05 and replica.applied_index == replica.machine.applied_index:
             self.truth.digest(node.me, replica.applied_index, replica.machine.digest())
+
+    def leaves(self, node: Node, receiver: NodeId, message: Message) -> None:
+        """Only voters are asked for votes; ``Guard.accepts_vote`` rests on that."""
+        if isinstance(message, RequestVote) and receiver not in node.replica.status().voters:
+            raise Violation(f"{node.me} asks {receiver} for a vote, who has none in {node.replica.status().voters}")
+        self.network.send(node.me, receiver, message)
 
     def new_write(self) -> Command:
         """With an id of its own, in one of the sizes that matter."""
@@ -200,8 +215,9 @@ class World:
             return
         self.clock.after(0.002 + self.rng.random() * 0.02, self._misfortune)
         chance = self.rng.random() / self.profile.evil
-        for limit, event in MISFORTUNES:
-            if chance < limit:
+        for (usual, event), bias in zip(MISFORTUNES, self.profile.biases, strict=True):
+            chance -= usual * bias
+            if chance < 0:
                 event(self)
                 return
 
@@ -243,6 +259,15 @@ class World:
             known, actual = mine.term_at(index), theirs.term_at(index)
             if index > theirs.entries[-1].index or (known is not None and actual not in (known, None)):
                 raise Violation(f"{leader.me} believes that {peer} has its entry {index}, but that is not so")
+
+    def check_cut(self, node: Node) -> None:
+        """Entries of ``node`` are gone: nobody may count on them."""
+        for leader in [other.replica for other in self.nodes.values() if other.replica.is_leader]:
+            self.check_peers(leader.status())
+        last_index = node.disk.durable.entries[-1].index
+        for write in self.truth.writes[-100:]:
+            if write.revision > last_index:
+                self.check_holders(write.revision)
 
     def check_votes(self, leader: NodeId, term: int) -> None:
         """A new leader has a majority of votes, and those are on disk; who is in a later term may have voted too."""
