@@ -36,6 +36,10 @@ REFUSED_MAX = 20
 LOST_S = 10.0
 """Without a leader for so long, a node asks the others whether it still belongs to them."""
 
+ASK_AGAIN_S = 2.0
+"""Without a word of any leader for so long, a joiner asks to be let in again: the one that had promised it may have
+lost the leadership before it sent anything, and its successor knows of no promise."""
+
 LOOK_S = 1.0
 """How often a settled node looks whether it has lost the others."""
 
@@ -101,10 +105,13 @@ class Residence:
 
     async def reside(self, organs: Organs, settled: asyncio.Event, stop: Callable[[str], None]) -> None:
         """As long as the node runs. ``settled`` is set once it has caught up, is found where it is, and votes."""
-        heard = self._clock.now()
+        heard = asked = self._clock.now()
         while True:
             if organs.replica.leader is not None:
-                heard = self._clock.now()
+                heard = asked = self._clock.now()
+            elif not settled.is_set() and self._clock.now() - asked > ASK_AGAIN_S:
+                await self._ask_again(organs)
+                asked = self._clock.now()
             elif self._clock.now() - heard > LOST_S:
                 heard = self._clock.now()
                 if await self._is_forgotten(organs):
@@ -130,6 +137,19 @@ class Residence:
             settled.set()
         elif (leader := organs.directory.hint(organs.replica.leader)) is not None:
             await self._ask(leader.rest)
+
+    async def _ask_again(self, organs: Organs) -> None:
+        """Of a node that is no voter as far as it knows; a voter's peers will speak to it by themselves."""
+        if self._me.identity in organs.replica.status().voters or await self._is_forgotten(organs):
+            return
+        for member in organs.directory.members():
+            if member.identity == self._me.identity:
+                continue
+            try:
+                await self._ask(member.rest)
+                return
+            except DkvError as error:
+                log.info("%s does not let this node in yet: %s", member.name, error)
 
     async def _is_forgotten(self, organs: Organs) -> bool:
         """Whether a member that knows a leader does not know us: we were removed while nobody could tell us."""

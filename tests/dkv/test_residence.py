@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -108,3 +109,31 @@ async def test_a_closed_gate_refuses_and_an_open_one_is_the_router(inside: Any) 
     gate.open(inside.router)
     assert gate.view() == inside.router.view()
     assert (await gate.read(["a"], Level.NONE, deadline=inside.soon())).rows == [None]
+
+
+@pytest.mark.parametrize(
+    ("voters", "known", "joins"),
+    [
+        pytest.param((FOUNDER.identity,), True, 1, id="a joiner whom its leader forgot"),
+        pytest.param((FOUNDER.identity, ME.identity), True, 0, id="a voter waits to be spoken to"),
+        pytest.param((FOUNDER.identity,), False, 0, id="one that was removed meanwhile does not come back by itself"),
+    ],
+)
+@pytest.mark.asyncio
+async def test_a_joiner_that_hears_of_no_leader_asks_again(voters: tuple[str, ...], known: bool, joins: int) -> None:
+    asked: list[str] = []
+
+    async def call(rest: str, method: str, path: str, body: Any, deadline: float) -> Any:
+        if (method, path) == ("GET", "/nodes"):
+            others = [{"identity": FOUNDER.identity, "leader": True}]
+            return {"cluster": "c1", "members": others + [{"identity": ME.identity, "leader": False}] * known}
+        asked.append(f"{rest} {method} {path}")
+        return ANSWER
+
+    organs: Any = SimpleNamespace(
+        cluster="c1",
+        replica=SimpleNamespace(status=lambda: SimpleNamespace(voters=voters)),
+        directory=SimpleNamespace(members=lambda: [ME, FOUNDER]),
+    )
+    await Residence(ME, (), call, MonotonicClock())._ask_again(organs)
+    assert asked == [f"{FOUNDER.rest} POST /join"] * joins
