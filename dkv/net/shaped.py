@@ -55,6 +55,9 @@ class _Shaped(Link):
     _gone = False
     """The transport has closed and that is still under way to us, or it was buried: nothing may be written any more."""
 
+    _finished = False
+    """We have said that we say no more: messages that this overtook are lost."""
+
     def _enter(self, peer: str) -> Lanes:
         self._lanes = Lanes(self._faults, peer, self._follow)
         asyncio.get_running_loop().call_soon(self._follow)  # uvloop begins to read only after ``connection_made``
@@ -87,7 +90,7 @@ class _Shaped(Link):
         self._follow()
 
     def _wire(self, data: bytes) -> None:
-        if not self._gone and not self._transport.is_closing():
+        if not self._gone and not self._finished and not self._transport.is_closing():
             self._transport.write(data)
 
     def writer(self) -> Callable[[bytes], None]:
@@ -120,6 +123,7 @@ class _Shaped(Link):
 
     def finish(self, why: str) -> None:
         if self._lanes is None or self._lanes.send.is_straight:
+            self._finished = True
             super().finish(why)
         else:
             self.ended = self.ended or why
@@ -127,6 +131,7 @@ class _Shaped(Link):
 
     def _finish_stream(self) -> None:
         if not self._gone and not self._transport.is_closing():
+            self._finished = True
             super().finish("")
 
     def abort(self, why: str) -> None:

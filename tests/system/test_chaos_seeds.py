@@ -12,9 +12,8 @@ pytestmark = pytest.mark.slow
 
 SEEDS = {
     101: ("register", "kill,pause,partition,power,members"),
-    102: ("register", "kill,power,points,disk"),
-    103: ("append", "kill,pause,partition,links,clock"),
-    104: ("register", "all"),
+    102: ("register", "kill,power"),
+    103: ("append", "kill,pause,partition"),
 }
 """Seed → workload and families of faults."""
 

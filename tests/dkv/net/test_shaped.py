@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from types import SimpleNamespace
 
 import pytest
 import uvloop
@@ -10,6 +11,7 @@ from dkv.clock import MonotonicClock
 from dkv.faults.links import LinkFaults
 from dkv.net.options import Options
 from dkv.net.peers import Peers
+from dkv.net.shaped import ShapedOutbound
 
 N1, N2 = "n1.00000001", "n2.00000002"
 
@@ -371,3 +373,13 @@ async def test_a_loopback_address_of_its_own_is_the_source_of_what_a_node_dials(
     await net.until(lambda: N1 in other.peers._door.inbound and N2 in one.peers._door.inbound)
     assert other.peers._door.inbound[N1].remote.startswith("127.0.0.2:")
     assert one.peers._door.inbound[N2].remote.startswith("127.0.0.1:")
+
+
+def test_what_the_end_of_a_link_overtook_is_not_written_after_it() -> None:
+    written: list[bytes] = []
+    link = object.__new__(ShapedOutbound)
+    link._transport = SimpleNamespace(is_closing=lambda: False, write=written.append)  # type: ignore[assignment]
+    link._wire(b"before")
+    link._finished = True
+    link._wire(b"after")
+    assert written == [b"before"]
