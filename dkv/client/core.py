@@ -162,6 +162,7 @@ class Operation(Generic[T]):
         self._attempts = self._hops = self._pauses = 0
         self._may_be_applied = False
         self._last_error: DkvError | None = None
+        self._last_words = ""
 
     def start(self, now: float) -> Step[T]:
         """The first step."""
@@ -192,7 +193,7 @@ class Operation(Generic[T]):
         node = self._asked()
         self._nodes.shun(node, now)
         self._nodes.disowned(node)
-        self._remember(_as_error(failed, node))
+        self._remember(_as_error(failed, node, self._last_words))
         if failed.failure is not Failure.NOT_SENT and self._call.mutation:
             self._may_be_applied = True
             if not self._call.resendable:
@@ -202,6 +203,7 @@ class Operation(Generic[T]):
     def _on_refusal(self, refusal: Refusal, now: float) -> Step[T]:
         error = refusal.error
         self._remember(error)
+        self._last_words = f" Before that, node {self._node} said: {error.message}"
         if self._call.mutation and error.outcome is Outcome.UNKNOWN:
             self._may_be_applied = True
         if not refusal.retryable or (self._may_be_applied and not self._call.resendable):
@@ -296,12 +298,13 @@ class Operation(Generic[T]):
 Step = Send | Wait | Done[T] | Raise
 
 
-def _as_error(failed: Failed, node: str) -> DkvError:
+def _as_error(failed: Failed, node: str, last_words: str) -> DkvError:
+    """``last_words``: why earlier attempts were refused, which tells more than that the last one ran out of time."""
     if failed.failure is Failure.NOT_SENT:
-        return Unreachable(f"{node} cannot be reached ({failed.reason}); nothing was sent.")
+        return Unreachable(f"{node} cannot be reached ({failed.reason}); nothing was sent.{last_words}")
     if failed.failure is Failure.SILENT:
-        return Timeout(f"{node} did not answer in time.")
-    return Unreachable(f"{node} broke off before it had answered ({failed.reason}).")
+        return Timeout(f"{node} did not answer in time.{last_words}")
+    return Unreachable(f"{node} broke off before it had answered ({failed.reason}).{last_words}")
 
 
 def _unknown(last: DkvError) -> UnknownOutcome:

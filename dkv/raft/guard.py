@@ -159,7 +159,8 @@ class Guard:
 
         Who the sender is need not be asked. A vote answers a request of its term; requests go out once a term, to the
         voters of the candidate's log; and a candidate's log, hence who votes, cannot change before its term is over or
-        it follows a leader, when the library counts no votes. (The simulator watches whom requests go to.)
+        it follows a leader, when the library counts no votes. That the library asks the log's voters and nobody else is
+        what the simulator checks after each turn.
         """
         ballot = (vote_term, sender)
         if vote_term != term or ballot in self._votes:

@@ -249,5 +249,5 @@ MISFORTUNES: tuple[tuple[float, Callable[[World], None]], ...] = (
 """Chances at each of ~90 draws a second, in a world without a bias."""
 BIASES = (0.0, 0.5, 1.0, 3.0)
 """Each world draws one for each misfortune: what needs many of one kind and few of another happens in some worlds."""
-REMEDIES = (restart_one,)
-"""Without a bias: a world where nobody comes back has nothing to tell."""
+UNBIASED = (restart_one, change_members)
+"""Where nobody comes back, or the members never change though they could, there is little to be seen."""

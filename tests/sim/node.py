@@ -110,7 +110,7 @@ class Node:
 
     def _leave(self) -> None:
         for receiver, message in self.replica.take_messages():
-            self.world.leaves(self, receiver, message)
+            self.world.network.send(self.me, receiver, message)
         self.replica.settle()
 
     def leave_before_commit(self) -> None:

@@ -14,14 +14,14 @@ from functools import partial
 
 from dkv.kv.commands import Command, Op, Result
 from dkv.raft.contracts import NodeId
-from dkv.raft.messages import Message, RequestVote
+from dkv.raft.replica import Replica
 from dkv.raft.status import ReplicaStatus
 from tests.sim.clients import KEYS, Client
 from tests.sim.clock import VirtualClock
 from tests.sim.disk import Disk
-from tests.sim.misfortunes import BIASES, MISFORTUNES, REMEDIES, last_act
+from tests.sim.misfortunes import BIASES, MISFORTUNES, UNBIASED, last_act
 from tests.sim.network import Network
-from tests.sim.node import Node, fast_options
+from tests.sim.node import Node, WatchedMachine, fast_options
 from tests.sim.truth import Truth, Violation
 
 LAST_ACT_S = 0.8
@@ -62,7 +62,7 @@ def profile(rng: random.Random, kind: str) -> Profile:
         append_bytes=rng.choice((330, 900, 1 << 20)),
         checkpoint_entries=rng.choice((30, 30, 400, 1 << 30)),
         evil=rng.choice((0.5, 1.0, 2.0)),
-        biases=tuple(1.0 if event in REMEDIES else rng.choice(BIASES) for _, event in MISFORTUNES),
+        biases=tuple(1.0 if event in UNBIASED else rng.choice(BIASES) for _, event in MISFORTUNES),
         seconds=10.0,
     )
 
@@ -160,6 +160,7 @@ class World:
     def looked_at(self, node: Node) -> None:
         """After each turn of ``node``."""
         replica = node.replica
+        self.check_counted(replica)
         if replica.is_leader:
             if replica.term not in self.truth.leaders:
                 self.check_votes(node.me, replica.term)
@@ -170,12 +171,6 @@ class World:
             self.check_cut(node)
         if self.rng.random() < 0.05 and replica.applied_index == replica.machine.applied_index:
             self.truth.digest(node.me, replica.applied_index, replica.machine.digest())
-
-    def leaves(self, node: Node, receiver: NodeId, message: Message) -> None:
-        """Only voters are asked for votes; ``Guard.accepts_vote`` rests on that."""
-        if isinstance(message, RequestVote) and receiver not in node.replica.status().voters:
-            raise Violation(f"{node.me} asks {receiver} for a vote, who has none in {node.replica.status().voters}")
-        self.network.send(node.me, receiver, message)
 
     def new_write(self) -> Command:
         """With an id of its own, in one of the sizes that matter."""
@@ -246,10 +241,16 @@ class World:
         if 2 * len(holders) <= len(self.founders):
             raise Violation(f"the acknowledged entry {index} is on {holders} only")
 
+    def check_counted(self, replica: Replica[WatchedMachine]) -> None:
+        """The library asks and counts those who vote by the log, no others: ``Guard.accepts_vote`` rests on it."""
+        voters, others = replica._log.voters, replica._library.others
+        if others != set(voters) - {replica.me}:
+            raise Violation(f"{replica.me}: the library counts {sorted(others)}, the log says {voters}")
+
     def check_peers(self, leader: ReplicaStatus) -> None:
-        """The leader counts those who vote, and what it believes of them is true."""
+        """The leader replicates to those who vote, and what it believes of them is true."""
         if set(leader.peers) - set(leader.learners) != set(leader.voters) - {leader.me}:
-            raise Violation(f"{leader.me}: the library counts {set(leader.peers)}, the log says {leader.voters}")
+            raise Violation(f"{leader.me} replicates to {set(leader.peers)}, the log says {leader.voters}")
         mine = self.disks[leader.me].durable
         for peer, progress in leader.peers.items():
             theirs = self.disks[peer].durable if peer in self.disks else mine
