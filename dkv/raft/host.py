@@ -199,15 +199,6 @@ class Host:
 
     # ---- what callers ask for
 
-    async def propose(self, group: GroupId, payload: bytes, deadline: float) -> Any:
-        """What ``StateMachine.apply`` returned for ``payload``."""
-        self.space.check(len(payload))
-        return await self._ask("write", deadline, partial(self._replicas[group][0].propose, payload))
-
-    async def read_index(self, group: GroupId, deadline: float) -> int:
-        """The index of a linearizable read, once it is applied here."""
-        return int(await self._ask("read", deadline, self._replicas[group][0].read, appends=False))
-
     async def wait_applied(self, group: GroupId, index: int, deadline: float) -> None:
         """Read your writes."""
         call = partial(self._replicas[group][0].wait_applied, index)

@@ -49,12 +49,9 @@ class FakeReplica:
         self.diary.append(f"receive {sender}")
         self.outbox.append((sender, Vote(term=1)))
 
-    def propose(self, payload: bytes, ticket: Any) -> None:
-        self.diary.append(f"propose {payload.decode()}")
-        self.tickets.append((ticket, payload))
-
-    def read(self, ticket: Any) -> None:
-        self.tickets.append((ticket, 7))
+    def add_voter(self, node: NodeId, ticket: Any) -> None:
+        self.diary.append(f"add {node}")
+        self.tickets.append((ticket, None))
 
     def wait_applied(self, index: int, ticket: Any) -> None:
         self.tickets.append((ticket, index))
@@ -187,17 +184,16 @@ async def test_the_points_of_a_turn() -> None:
 
 @pytest.mark.asyncio
 async def test_what_arrives_before_a_turn_shares_it_in_order(scene: Scene) -> None:
-    async def links() -> bytes:
+    async def links() -> None:
         scene.host.peer_up("n2.bb")
         scene.host.deliver("n2.bb", GROUP, encode(HigherTerm(term=3)))
         scene.host.peer_down("n2.bb", reset=True)
         scene.host.peer_lost("n2.bb")
-        return b""
 
-    proposals = [scene.host.propose(GROUP, payload, soon()) for payload in (b"a", b"b")]
-    assert await asyncio.gather(links(), *proposals) == [b"", b"a", b"b"]
+    changes = [scene.host.add_voter(GROUP, node, soon()) for node in ("n3.cc", "n4.dd")]
+    await asyncio.gather(links(), *changes)
     assert scene.diary[:4] == ["up n2.bb", "receive n2.bb", "down n2.bb True", "lost n2.bb"]
-    assert scene.diary[4:6] == ["propose a", "propose b"]
+    assert scene.diary[4:6] == ["add n3.cc", "add n4.dd"]
     assert scene.diary.count("commit") == 1
 
 
@@ -246,17 +242,17 @@ async def test_a_full_inbox_drops_frames(scene: Scene, monkeypatch: pytest.Monke
 async def test_a_full_disk_stalls_and_then_goes_on(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host_module, "STALL_RETRY_S", 0.02)
     scene.storage.errors = [DiskFull("full")] * 3
-    write = asyncio.ensure_future(scene.host.propose(GROUP, b"a", soon()))
+    write = asyncio.ensure_future(scene.host.add_voter(GROUP, "n3.cc", soon()))
     await scene.wait(lambda: scene.host.phase is Phase.STALLED)
     assert [error.code for error in scene.source.refused] == ["NO_SPACE"]
     with pytest.raises(NoSpace) as refusal:
-        await scene.host.propose(GROUP, b"b", soon())
+        scene.host.space.check()
     assert refusal.value.outcome is Outcome.NOT_APPLIED
     scene.host.deliver("n2.bb", GROUP, encode(HigherTerm(term=3)))
     assert not write.done()
-    assert await write == b"a"
+    await write
     await scene.wait(lambda: "send n2.bb 1" in scene.diary)
-    assert scene.diary[:7] == ["propose a", "hand over", "tick", "commit", "commit", "commit", "commit"]
+    assert scene.diary[:7] == ["add n3.cc", "hand over", "tick", "commit", "commit", "commit", "commit"]
     assert scene.diary[7:] == ["settle", "receive n2.bb", *TURN, "send n2.bb 1", "settle"]
 
 
@@ -264,8 +260,8 @@ async def test_a_full_disk_stalls_and_then_goes_on(scene: Scene, monkeypatch: py
 async def test_a_nearly_full_disk_refuses_writes_but_not_reads(scene: Scene) -> None:
     scene.storage.low = True
     with pytest.raises(NoSpace):
-        await scene.host.propose(GROUP, b"a", soon())
-    assert await scene.host.read_index(GROUP, soon()) == 7
+        scene.host.space.check()
+    await scene.host.wait_applied(GROUP, 7, soon())
 
 
 @pytest.mark.asyncio
@@ -299,12 +295,12 @@ async def test_deadlines_tell_whether_it_may_have_happened(scene: Scene) -> None
     scene.replica.answers = False
     now = MonotonicClock().now()
     with pytest.raises(Timeout) as write:
-        await scene.host.propose(GROUP, b"a", now + 0.03)
+        await scene.host.add_voter(GROUP, "n3.cc", now + 0.03)
     with pytest.raises(Timeout) as read:
-        await scene.host.read_index(GROUP, now + 0.06)
+        await scene.host.wait_applied(GROUP, 7, now + 0.06)
     assert (write.value.outcome, read.value.outcome) == (Outcome.UNKNOWN, Outcome.NOT_APPLIED)
     scene.replica.answers = True
-    assert await scene.host.propose(GROUP, b"b", soon()) == b"b"
+    await scene.host.add_voter(GROUP, "n4.dd", soon())
 
 
 @pytest.mark.asyncio
@@ -335,7 +331,7 @@ async def test_background_work_is_delivered_in_a_turn(scene: Scene) -> None:
 @pytest.mark.asyncio
 async def test_stop_leaves_nobody_waiting(scene: Scene) -> None:
     scene.replica.answers = False
-    write = asyncio.ensure_future(scene.host.propose(GROUP, b"a", soon()))
+    write = asyncio.ensure_future(scene.host.add_voter(GROUP, "n3.cc", soon()))
     await scene.wait(lambda: scene.host.turns == 2)
     await scene.host.stop()
     with pytest.raises(ShuttingDown) as ended:
