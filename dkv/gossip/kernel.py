@@ -11,13 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from dkv.gossip.encryption import Keyring
-from dkv.gossip.events import AckReceived, JoinFinished, Refuted, StreamRequest
-from dkv.gossip.packets import Envelope
-from dkv.gossip.particulars import Address
-from dkv.gossip.profiles import LAN, Profile
-from dkv.gossip.serf import Serf
-from dkv.gossip.serf_events import (
+from dkv.gossip.memberlist.events import AckReceived, JoinFinished, Refuted, StreamRequest
+from dkv.gossip.memberlist.profiles import LAN, Profile
+from dkv.gossip.memberlist.swim import Swim
+from dkv.gossip.serf.events import (
     Advertise,
     JoinSettled,
     LeaveSwim,
@@ -26,10 +23,13 @@ from dkv.gossip.serf_events import (
     SendUserMessage,
     SerfEvent,
 )
-from dkv.gossip.snapshot_file import Clocks
-from dkv.gossip.streams import StreamMessage
-from dkv.gossip.swim import Swim
-from dkv.gossip.tags import encode_tags
+from dkv.gossip.serf.serf import Serf
+from dkv.gossip.serf.snapshot_file import Clocks
+from dkv.gossip.wire.encryption import Keyring
+from dkv.gossip.wire.packets import Envelope
+from dkv.gossip.wire.particulars import Address
+from dkv.gossip.wire.streams import StreamMessage
+from dkv.gossip.wire.tags import encode_tags
 
 if TYPE_CHECKING:
     import random
@@ -151,6 +151,10 @@ class Kernel:
             self.swim.join(address, now)
         self._close_joins(now)
         return join.number
+
+    def exchange(self, now: float) -> None:
+        """A push/pull with any living member, out of turn."""
+        self.swim.exchange(now)
 
     # --- inside -------------------------------------------------------------------------------------------------------
 

@@ -7,13 +7,13 @@ import random
 from collections.abc import Callable
 from itertools import count
 
-from dkv.gossip.encryption import NONCE_BYTES, Keyring
-from dkv.gossip.events import StreamRequest
-from dkv.gossip.internal_queries import Status
 from dkv.gossip.kernel import Kernel, KernelEvent
-from dkv.gossip.particulars import Address
-from dkv.gossip.profiles import LAN, Profile
-from dkv.gossip.rpc import RpcSession
+from dkv.gossip.memberlist.events import StreamRequest
+from dkv.gossip.memberlist.profiles import LAN, Profile
+from dkv.gossip.rpc.session import RpcSession
+from dkv.gossip.wire.encryption import NONCE_BYTES, Keyring
+from dkv.gossip.wire.internal_queries import Status
+from dkv.gossip.wire.particulars import Address
 
 DELAY_S = 0.001
 

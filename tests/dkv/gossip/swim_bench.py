@@ -6,14 +6,14 @@ import random
 from collections.abc import Iterator
 from typing import TypeVar
 
-from dkv.gossip.events import (
+from dkv.gossip.memberlist.events import (
     Event,
 )
-from dkv.gossip.messages import Ack, Alive, Dead, IndirectPing, Message, Nack, Ping, Suspect, User, encode
-from dkv.gossip.packets import PLAIN, Envelope, decode_packet, encode_packet
-from dkv.gossip.particulars import Address
-from dkv.gossip.push_pull import NodeState, State
-from dkv.gossip.swim import Swim
+from dkv.gossip.memberlist.swim import Swim
+from dkv.gossip.wire.messages import Ack, Alive, Dead, IndirectPing, Message, Nack, Ping, Suspect, User, encode
+from dkv.gossip.wire.packets import PLAIN, Envelope, decode_packet, encode_packet
+from dkv.gossip.wire.particulars import Address
+from dkv.gossip.wire.push_pull import NodeState, State
 
 A, B, C, D, STRANGER = (Address(f"10.0.0.{number}", 7946) for number in range(1, 6))
 NODES = {"b": B, "c": C, "d": D}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from dkv.gossip import internal_queries, messages, serf_messages
-from dkv.gossip.coordinates import decode_coordinate
-from dkv.gossip.filters import NodeFilter, TagFilter
-from dkv.gossip.limits import BadPacket
-from dkv.gossip.push_pull import NodeState, PushPull
-from dkv.gossip.serf_state import SerfState, decode_state
-from dkv.gossip.tags import decode_tags
+from dkv.gossip.rpc.coordinates import decode_coordinate
+from dkv.gossip.wire import internal_queries, messages, serf_messages
+from dkv.gossip.wire.filters import NodeFilter, TagFilter
+from dkv.gossip.wire.limits import BadPacket
+from dkv.gossip.wire.push_pull import NodeState, PushPull
+from dkv.gossip.wire.serf_state import SerfState, decode_state
+from dkv.gossip.wire.tags import decode_tags
 
 
 def told(message: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from dkv.gossip.encryption import (
+from dkv.gossip.wire.encryption import (
     KEYS_MAX,
     SEALED_OVERHEAD_BYTES,
     Keyring,
@@ -17,7 +17,7 @@ from dkv.gossip.encryption import (
     keyring_as_json,
     keyring_from_json,
 )
-from dkv.gossip.limits import BadPacket
+from dkv.gossip.wire.limits import BadPacket
 
 OLD, NEW, LONG = b"o" * 16, b"n" * 24, b"l" * 32
 NONCE = bytes(range(12))

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dkv.gossip import messages, serf_messages
-from dkv.gossip.coordinates import decode_coordinate, encode_coordinate
-from dkv.gossip.encryption import NONCE_BYTES
-from dkv.gossip.filters import decode_filter, encode_filter
-from dkv.gossip.internal_queries import (
+from dkv.gossip.rpc.coordinates import decode_coordinate, encode_coordinate
+from dkv.gossip.wire import messages, serf_messages
+from dkv.gossip.wire.encryption import NONCE_BYTES
+from dkv.gossip.wire.filters import decode_filter, encode_filter
+from dkv.gossip.wire.internal_queries import (
     KeyResponse,
     Member,
     decode_key_request,
@@ -24,13 +24,13 @@ from dkv.gossip.internal_queries import (
     encode_key_response,
     encode_member,
 )
-from dkv.gossip.limits import BadPacket
-from dkv.gossip.messages import Address, Message, User
-from dkv.gossip.packets import decode_packet, encode_packet
-from dkv.gossip.push_pull import PushPull
-from dkv.gossip.serf_state import decode_state, encode_state
-from dkv.gossip.streams import decode_stream, encode_stream
-from dkv.gossip.tags import decode_tags
+from dkv.gossip.wire.limits import BadPacket
+from dkv.gossip.wire.messages import Address, Message, User
+from dkv.gossip.wire.packets import decode_packet, encode_packet
+from dkv.gossip.wire.push_pull import PushPull
+from dkv.gossip.wire.serf_state import decode_state, encode_state
+from dkv.gossip.wire.streams import decode_stream, encode_stream
+from dkv.gossip.wire.tags import decode_tags
 from tests.dkv.gossip.vectors import Vector, vectors
 
 UDP, TCP = vectors("udp"), vectors("tcp")

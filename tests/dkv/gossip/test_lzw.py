@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dkv.gossip.limits import BadPacket
-from dkv.gossip.lzw import compress, decompress
+from dkv.gossip.wire.limits import BadPacket
+from dkv.gossip.wire.lzw import compress, decompress
 
 CLEAR, END = 256, 257
 

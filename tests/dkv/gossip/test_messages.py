@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dkv.gossip import messages, serf_messages
-from dkv.gossip.coordinates import DIMENSIONS, Coordinate, decode_coordinate, encode_coordinate
-from dkv.gossip.filters import NodeFilter, TagFilter, UnknownFilter, decode_filter, encode_filter
-from dkv.gossip.internal_queries import (
+from dkv.gossip.rpc.coordinates import DIMENSIONS, Coordinate, decode_coordinate, encode_coordinate
+from dkv.gossip.wire import messages, serf_messages
+from dkv.gossip.wire.filters import NodeFilter, TagFilter, UnknownFilter, decode_filter, encode_filter
+from dkv.gossip.wire.internal_queries import (
     KeyRequest,
     KeyResponse,
     Member,
@@ -23,11 +23,11 @@ from dkv.gossip.internal_queries import (
     encode_key_response,
     encode_member,
 )
-from dkv.gossip.limits import META_ACCEPTED_BYTES_MAX, NAME_BYTES_MAX, BadPacket, TooLarge
-from dkv.gossip.packing import array, fields, integer, raw, text
-from dkv.gossip.particulars import OUR_VERSIONS, Address, Versions
-from dkv.gossip.serf_state import PastEvent, PastEvents, SerfState, decode_state, encode_state
-from dkv.gossip.tags import decode_tags, encode_tags
+from dkv.gossip.wire.limits import META_ACCEPTED_BYTES_MAX, NAME_BYTES_MAX, BadPacket, TooLarge
+from dkv.gossip.wire.packing import array, fields, integer, raw, text
+from dkv.gossip.wire.particulars import OUR_VERSIONS, Address, Versions
+from dkv.gossip.wire.serf_state import PastEvent, PastEvents, SerfState, decode_state, encode_state
+from dkv.gossip.wire.tags import decode_tags, encode_tags
 
 U8, U16, U32, U64 = (st.integers(0, 2**bits - 1) for bits in (8, 16, 32, 64))
 NAMES = st.text(min_size=1, max_size=60).filter(str.isprintable)

@@ -8,9 +8,9 @@ from zlib import crc32
 
 import pytest
 
-from dkv.gossip import messages
-from dkv.gossip.encryption import NONCE_BYTES, Keyring
-from dkv.gossip.limits import (
+from dkv.gossip.wire import messages
+from dkv.gossip.wire.encryption import NONCE_BYTES, Keyring
+from dkv.gossip.wire.limits import (
     DATAGRAM_BYTES_MAX,
     MESSAGES_MAX,
     PACKET_BYTES_MAX,
@@ -19,8 +19,8 @@ from dkv.gossip.limits import (
     WRAPS_MAX,
     BadPacket,
 )
-from dkv.gossip.messages import Ack, Message, MessageType, Nack, User
-from dkv.gossip.packets import (
+from dkv.gossip.wire.messages import Ack, Message, MessageType, Nack, User
+from dkv.gossip.wire.packets import (
     PART_OVERHEAD_BYTES,
     Envelope,
     Packet,

@@ -16,20 +16,29 @@ from pathlib import Path
 
 import pytest
 
-from dkv.gossip import messages, rpc_responses, serf_messages
-from dkv.gossip.coordinates import DIMENSIONS, decode_coordinate
-from dkv.gossip.encryption import NONCE_BYTES, Keyring, key_as_text
-from dkv.gossip.internal_queries import Member as InternalMember
-from dkv.gossip.internal_queries import Status
-from dkv.gossip.messages import Ack, Dead, ErrorReply, Message, Ping, User
-from dkv.gossip.packets import PLAIN, Envelope, decode_packet, encode_packet
-from dkv.gossip.particulars import OUR_VERSIONS, Address
-from dkv.gossip.push_pull import NodeState, PushPull, State
-from dkv.gossip.rpc_requests import Ask, Handshake, Members, Request, RequestReader, Stats, Unsupported
-from dkv.gossip.serf_messages import RESPONSE_ACK, JoinIntent, LeaveIntent, Query, QueryFlag, QueryResponse, UserEvent
-from dkv.gossip.serf_state import SerfState, decode_state, encode_state
-from dkv.gossip.streams import NOT_DECRYPTABLE, NOT_ENCRYPTED, StreamMessage, StreamReader, encode_stream
-from dkv.gossip.tags import decode_tags, encode_tags
+from dkv.gossip.rpc import responses as rpc_responses
+from dkv.gossip.rpc.coordinates import DIMENSIONS, decode_coordinate
+from dkv.gossip.rpc.requests import Ask, Handshake, Members, Request, RequestReader, Stats, Unsupported
+from dkv.gossip.wire import messages, serf_messages
+from dkv.gossip.wire.encryption import NONCE_BYTES, Keyring, key_as_text
+from dkv.gossip.wire.internal_queries import Member as InternalMember
+from dkv.gossip.wire.internal_queries import Status
+from dkv.gossip.wire.messages import Ack, Dead, ErrorReply, Message, Ping, User
+from dkv.gossip.wire.packets import PLAIN, Envelope, decode_packet, encode_packet
+from dkv.gossip.wire.particulars import OUR_VERSIONS, Address
+from dkv.gossip.wire.push_pull import NodeState, PushPull, State
+from dkv.gossip.wire.serf_messages import (
+    RESPONSE_ACK,
+    JoinIntent,
+    LeaveIntent,
+    Query,
+    QueryFlag,
+    QueryResponse,
+    UserEvent,
+)
+from dkv.gossip.wire.serf_state import SerfState, decode_state, encode_state
+from dkv.gossip.wire.streams import NOT_DECRYPTABLE, NOT_ENCRYPTED, StreamMessage, StreamReader, encode_stream
+from dkv.gossip.wire.tags import decode_tags, encode_tags
 
 SERF = shutil.which("serf")
 KEY = bytes(range(32))

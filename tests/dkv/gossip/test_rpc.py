@@ -7,12 +7,9 @@ from typing import Any
 
 import pytest
 
-from dkv.gossip import rpc_responses
-from dkv.gossip.coordinates import Coordinate
-from dkv.gossip.internal_queries import VERSION_FIELDS, Member, Status
-from dkv.gossip.limits import STRUCT_BYTES_MAX, BadPacket
-from dkv.gossip.particulars import Address, Versions
-from dkv.gossip.rpc_requests import (
+from dkv.gossip.rpc import responses as rpc_responses
+from dkv.gossip.rpc.coordinates import Coordinate
+from dkv.gossip.rpc.requests import (
     Ask,
     Auth,
     ChangeKeys,
@@ -35,6 +32,9 @@ from dkv.gossip.rpc_requests import (
     Tags,
     Unsupported,
 )
+from dkv.gossip.wire.internal_queries import VERSION_FIELDS, Member, Status
+from dkv.gossip.wire.limits import STRUCT_BYTES_MAX, BadPacket
+from dkv.gossip.wire.particulars import Address, Versions
 from tests.dkv.gossip.vectors import Vector, vectors
 
 RPC = vectors("rpc")

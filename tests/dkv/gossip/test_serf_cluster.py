@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dkv.gossip.asking import Question
-from dkv.gossip.encryption import Keyring
-from dkv.gossip.filters import NodeFilter, TagFilter
-from dkv.gossip.internal_queries import InternalQuery, KeyRequest, Status, decode_key_response, encode_key_request
-from dkv.gossip.limits import TooLarge
-from dkv.gossip.messages import Alive
-from dkv.gossip.messages import encode as encode_message
-from dkv.gossip.packets import PLAIN, encode_packet
-from dkv.gossip.particulars import Address
-from dkv.gossip.queries import ResponseRefused
-from dkv.gossip.serf import Leaving
-from dkv.gossip.serf_events import (
+from dkv.gossip.memberlist.profiles import LOCAL
+from dkv.gossip.serf.asking import Question
+from dkv.gossip.serf.events import (
     Departed,
     JoinSettled,
     MemberChange,
@@ -29,6 +20,16 @@ from dkv.gossip.serf_events import (
     Rekey,
     UserEventReceived,
 )
+from dkv.gossip.serf.queries import ResponseRefused
+from dkv.gossip.serf.serf import Leaving
+from dkv.gossip.wire.encryption import Keyring
+from dkv.gossip.wire.filters import NodeFilter, TagFilter
+from dkv.gossip.wire.internal_queries import InternalQuery, KeyRequest, Status, decode_key_response, encode_key_request
+from dkv.gossip.wire.limits import TooLarge
+from dkv.gossip.wire.messages import Alive
+from dkv.gossip.wire.messages import encode as encode_message
+from dkv.gossip.wire.packets import PLAIN, encode_packet
+from dkv.gossip.wire.particulars import Address
 from tests.dkv.gossip.serf_cluster import Cluster, three
 
 KEY, OTHER_KEY = bytes(range(16)), bytes(range(1, 17))
@@ -68,6 +69,33 @@ def test_leaving_is_seen_as_left_without_a_failure() -> None:
     for at in "ab":
         assert cluster.statuses(at)["c"] is Status.LEFT
         assert changes(cluster, at, "c") == [MemberChange.JOIN, MemberChange.LEAVE]
+
+
+def test_in_a_small_cluster_nobody_misses_that_one_leaves() -> None:
+    """With few members news is told so few times that chance alone leaves somebody out, who sees a failure then."""
+    for seed in range(8):
+        cluster = Cluster("a", "b", "c", "d", "e", seed=seed, profile=LOCAL)
+        cluster.join_all()
+        cluster.members["e"].serf.leave(cluster.now)
+        cluster.run_until(lambda cluster=cluster: bool(cluster.seen("e", Departed)))
+        cluster.kill("e")
+        cluster.run(30)
+        for name in "abcd":
+            changes = [event.change for event in cluster.seen(name, MemberEvent) if event.member.node == "e"]
+            assert changes == [MemberChange.JOIN, MemberChange.LEAVE], (seed, name)
+
+
+def test_an_exchange_out_of_turn_tells_what_gossip_missed() -> None:
+    for seed in range(10):
+        cluster = Cluster("a", "b", "c", seed=seed, profile=LOCAL)
+        cluster.join_all()
+        newcomer = cluster.add("d")
+        state = cluster.members["a"].swim.push_pull_state(False, cluster.now)
+        newcomer.swim.merge(state, cluster.address("a"), cluster.now)
+        for _ in range(12):
+            newcomer.exchange(cluster.now)
+            cluster.run(0.01)  # too soon for gossip
+        assert all(len(cluster.alive_at(name)) == 4 for name in cluster.members), seed
 
 
 def test_alone_one_leaves_at_once() -> None:

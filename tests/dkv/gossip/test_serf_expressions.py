@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from dkv.gossip.expressions import STATES_MAX, Expression
-from dkv.gossip.syntax import BadExpression
+from dkv.gossip.serf.expressions import STATES_MAX, Expression
+from dkv.gossip.serf.syntax import BadExpression
 
 ATOMS = ["a", "b", ".", "[ab]", "[^a]", r"\d", r"\w", "c", "1", r"\b", "^", "$", "[a-c1]", r"\S", r"[\Wa]", r"\."]
 REPETITIONS = ["*", "+", "?", "{2}", "{1,3}", "{0,}", "*?", "+?"]

@@ -6,11 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dkv.gossip.conflict import Vote
-from dkv.gossip.departure import BROADCAST_TIMEOUT_S, PROPAGATE_DELAY_S, Departure, Stage
-from dkv.gossip.encryption import KEYS_MAX, Keyring, key_as_text
-from dkv.gossip.internal import Reply, reply
-from dkv.gossip.internal_queries import (
+from dkv.gossip.rpc.key_tally import KeyTally
+from dkv.gossip.serf.conflict import Vote
+from dkv.gossip.serf.departure import BROADCAST_TIMEOUT_S, PROPAGATE_DELAY_S, Departure, Stage
+from dkv.gossip.serf.events import MemberChange, MemberEvent, NameConflictSettled, QueryKey
+from dkv.gossip.serf.internal import Reply, reply
+from dkv.gossip.serf.snapshot_file import COMPACTION_BYTES_MIN, Clocks, SnapshotFile
+from dkv.gossip.wire.encryption import KEYS_MAX, Keyring, key_as_text
+from dkv.gossip.wire.internal_queries import (
     InternalQuery,
     KeyRequest,
     KeyResponse,
@@ -20,11 +23,8 @@ from dkv.gossip.internal_queries import (
     encode_key_response,
     encode_member,
 )
-from dkv.gossip.key_tally import KeyTally
-from dkv.gossip.particulars import Address
-from dkv.gossip.serf_events import MemberChange, MemberEvent, NameConflictSettled, QueryKey
-from dkv.gossip.serf_messages import QueryResponse, encode
-from dkv.gossip.snapshot_file import COMPACTION_BYTES_MIN, Clocks, SnapshotFile
+from dkv.gossip.wire.particulars import Address
+from dkv.gossip.wire.serf_messages import QueryResponse, encode
 from tests.dkv.gossip.vectors import named
 
 HERE, THERE = Address("10.0.0.1", 7946), Address("10.0.0.2", 7946)

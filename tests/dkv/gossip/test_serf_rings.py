@@ -6,14 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dkv.gossip import user_events
-from dkv.gossip.asking import OPEN_MAX, OpenQueries, Question, TooManyQueries, default_timeout_s, query_of
-from dkv.gossip.filters import Filter, NodeFilter, TagFilter, UnknownFilter
-from dkv.gossip.lamport import LamportClock
-from dkv.gossip.limits import TooLarge
-from dkv.gossip.particulars import Address
-from dkv.gossip.profiles import LAN, LOCAL
-from dkv.gossip.queries import (
+from dkv.gossip.memberlist.profiles import LAN, LOCAL
+from dkv.gossip.serf import user_events
+from dkv.gossip.serf.asking import OPEN_MAX, OpenQueries, Question, TooManyQueries, default_timeout_s, query_of
+from dkv.gossip.serf.events import QueryAcked, QueryAnswered, QueryKey
+from dkv.gossip.serf.lamport import LamportClock
+from dkv.gossip.serf.queries import (
     PENDING_MAX,
     QUERIES_PER_TIME_MAX,
     Pending,
@@ -22,9 +20,11 @@ from dkv.gossip.queries import (
     ResponseRefused,
     is_for,
 )
-from dkv.gossip.serf_events import QueryAcked, QueryAnswered, QueryKey
-from dkv.gossip.serf_messages import RESPONSE_ACK, QueryFlag, QueryResponse, UserEvent, decode, encode
-from dkv.gossip.user_events import EVENT_ACCEPTED_BYTES_MAX, SLOTS, EventRing, check_size
+from dkv.gossip.serf.user_events import EVENT_ACCEPTED_BYTES_MAX, SLOTS, EventRing, check_size
+from dkv.gossip.wire.filters import Filter, NodeFilter, TagFilter, UnknownFilter
+from dkv.gossip.wire.limits import TooLarge
+from dkv.gossip.wire.particulars import Address
+from dkv.gossip.wire.serf_messages import RESPONSE_ACK, QueryFlag, QueryResponse, UserEvent, decode, encode
 
 HERE = Address("10.0.0.1", 7946)
 

@@ -8,15 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dkv.gossip import events, roster
-from dkv.gossip.intents import RECENT_INTENT_TIMEOUT_S, RECENT_INTENTS_MAX, Intent, RecentIntents, Verdict
-from dkv.gossip.internal_queries import Status
-from dkv.gossip.lamport import LTIME_MAX, LamportClock, is_plausible
-from dkv.gossip.particulars import OUR_VERSIONS, Address
-from dkv.gossip.roster import Roster
-from dkv.gossip.serf_events import MemberChange
-from dkv.gossip.serf_messages import JoinIntent, LeaveIntent
-from dkv.gossip.tags import encode_tags
+from dkv.gossip.memberlist import events
+from dkv.gossip.serf import roster
+from dkv.gossip.serf.events import MemberChange
+from dkv.gossip.serf.intents import RECENT_INTENT_TIMEOUT_S, RECENT_INTENTS_MAX, Intent, RecentIntents, Verdict
+from dkv.gossip.serf.lamport import LTIME_MAX, LamportClock, is_plausible
+from dkv.gossip.serf.roster import Roster
+from dkv.gossip.wire.internal_queries import Status
+from dkv.gossip.wire.particulars import OUR_VERSIONS, Address
+from dkv.gossip.wire.serf_messages import JoinIntent, LeaveIntent
+from dkv.gossip.wire.tags import encode_tags
 
 PRUNE_DELAY_S = 6.0
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from dkv.gossip import rpc, rpc_responses
-from dkv.gossip.encryption import Keyring
-from dkv.gossip.log_tail import LINES_MAX, LogLine, LogTail
-from dkv.gossip.particulars import Address
-from dkv.gossip.rpc import RpcSession
-from dkv.gossip.serf_events import Departed, QueryReceived
-from dkv.gossip.unpacking import Value, end_of, fields_of
+from dkv.gossip.rpc import responses as rpc_responses
+from dkv.gossip.rpc import session as rpc
+from dkv.gossip.rpc.log_tail import LINES_MAX, LogLine, LogTail
+from dkv.gossip.rpc.session import RpcSession
+from dkv.gossip.serf.events import Departed, QueryReceived
+from dkv.gossip.wire.encryption import Keyring
+from dkv.gossip.wire.particulars import Address
+from dkv.gossip.wire.unpacking import Value, end_of, fields_of
 from tests.dkv.gossip.serf_cluster import Cluster, three
 from tests.dkv.gossip.vectors import named
 

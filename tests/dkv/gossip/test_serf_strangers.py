@@ -7,24 +7,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dkv.gossip import events
-from dkv.gossip.asking import OPEN_MAX, Question
-from dkv.gossip.events import MemberFailed, StateReceived, UserMessage
-from dkv.gossip.filters import NodeFilter, TagFilter
-from dkv.gossip.internal_queries import InternalQuery, Status
 from dkv.gossip.kernel import Kernel
-from dkv.gossip.lamport import LTIME_MAX
-from dkv.gossip.members import described
-from dkv.gossip.particulars import Address
-from dkv.gossip.queries import ResponseRefused
-from dkv.gossip.serf_events import (
+from dkv.gossip.memberlist import events
+from dkv.gossip.memberlist.events import MemberFailed, StateReceived, UserMessage
+from dkv.gossip.memberlist.members import described
+from dkv.gossip.serf.asking import OPEN_MAX, Question
+from dkv.gossip.serf.events import (
     NameConflictSettled,
     Note,
     QueryKey,
     QueryReceived,
     UserEventReceived,
 )
-from dkv.gossip.serf_messages import (
+from dkv.gossip.serf.lamport import LTIME_MAX
+from dkv.gossip.serf.queries import ResponseRefused
+from dkv.gossip.serf.snapshot_file import Clocks
+from dkv.gossip.wire.filters import NodeFilter, TagFilter
+from dkv.gossip.wire.internal_queries import InternalQuery, Status
+from dkv.gossip.wire.particulars import Address
+from dkv.gossip.wire.serf_messages import (
     JoinIntent,
     LeaveIntent,
     Query,
@@ -35,8 +36,7 @@ from dkv.gossip.serf_messages import (
     decode,
     encode,
 )
-from dkv.gossip.serf_state import SerfState, decode_state, encode_state
-from dkv.gossip.snapshot_file import Clocks
+from dkv.gossip.wire.serf_state import SerfState, decode_state, encode_state
 from tests.dkv.gossip.serf_cluster import Cluster, three
 
 
@@ -221,7 +221,7 @@ def test_a_restart_goes_on_where_it_was() -> None:
 
 
 def test_the_state_never_grows_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dkv.gossip.serf.USER_STATE_BYTES_MAX", 100)
+    monkeypatch.setattr("dkv.gossip.serf.serf.USER_STATE_BYTES_MAX", 100)
     kernel = alone()
     hear(kernel, UserEvent(ltime=5, name="e", payload=bytes(200)))
     assert len(kernel.serf.local_state(False)) <= 100

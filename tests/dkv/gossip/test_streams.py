@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dkv.gossip import packing
-from dkv.gossip.encryption import NONCE_BYTES, Keyring
-from dkv.gossip.limits import (
+from dkv.gossip.wire import packing
+from dkv.gossip.wire.encryption import NONCE_BYTES, Keyring
+from dkv.gossip.wire.limits import (
     COMPRESSED_BYTES_MAX,
     NODES_MAX,
     STREAM_BYTES_MAX,
@@ -19,12 +19,12 @@ from dkv.gossip.limits import (
     BadPacket,
     TooLarge,
 )
-from dkv.gossip.lzw import compress
-from dkv.gossip.messages import Ack, ErrorReply, MessageType, Ping, User
-from dkv.gossip.packets import PLAIN, Envelope
-from dkv.gossip.particulars import Address
-from dkv.gossip.push_pull import NodeState, PushPull, State
-from dkv.gossip.streams import (
+from dkv.gossip.wire.lzw import compress
+from dkv.gossip.wire.messages import Ack, ErrorReply, MessageType, Ping, User
+from dkv.gossip.wire.packets import PLAIN, Envelope
+from dkv.gossip.wire.particulars import Address
+from dkv.gossip.wire.push_pull import NodeState, PushPull, State
+from dkv.gossip.wire.streams import (
     NOT_DECRYPTABLE,
     NOT_ENCRYPTED,
     StreamMessage,

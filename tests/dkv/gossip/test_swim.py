@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from dkv.gossip.events import (
+from dkv.gossip.memberlist.events import (
     Event,
     JoinFinished,
     MemberFailed,
@@ -17,11 +17,11 @@ from dkv.gossip.events import (
     NameConflict,
     Refuted,
 )
-from dkv.gossip.messages import Ack, Alive, Dead, Message, Ping, User
-from dkv.gossip.particulars import U32_MAX, Address
-from dkv.gossip.profiles import LAN
-from dkv.gossip.push_pull import PushPull, State
-from dkv.gossip.swim import Swim
+from dkv.gossip.memberlist.profiles import LAN
+from dkv.gossip.memberlist.swim import Swim
+from dkv.gossip.wire.messages import Ack, Alive, Dead, Message, Ping, User
+from dkv.gossip.wire.particulars import U32_MAX, Address
+from dkv.gossip.wire.push_pull import PushPull, State
 from tests.dkv.gossip.swim_bench import A, B, Bench, C, D, alive, dead, entry, suspect
 
 # --- what becomes of members ------------------------------------------------------------------------------------------

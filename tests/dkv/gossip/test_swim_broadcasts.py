@@ -8,8 +8,8 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dkv.gossip.broadcasts import Broadcasts
-from dkv.gossip.timers import Timer, Timers
+from dkv.gossip.memberlist.broadcasts import Broadcasts
+from dkv.gossip.memberlist.timers import Timer, Timers
 
 
 def test_the_least_sent_goes_first_then_the_largest_then_the_newest() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dkv.gossip.awareness import Awareness
-from dkv.gossip.profiles import LAN, LOCAL, PROFILES, WAN, Profile
-from dkv.gossip.suspicion import Suspicion, confirmations_wanted, suspicion_min_s
+from dkv.gossip.memberlist.awareness import Awareness
+from dkv.gossip.memberlist.profiles import LAN, LOCAL, PROFILES, WAN, Profile
+from dkv.gossip.memberlist.suspicion import Suspicion, confirmations_wanted, suspicion_min_s
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from dkv.gossip.events import (
+from dkv.gossip.memberlist.events import (
     AckReceived,
     MemberFailed,
     MemberJoined,
 )
-from dkv.gossip.messages import Ack, Dead, IndirectPing, Nack, Ping, Suspect
-from dkv.gossip.packets import decode_packet
-from dkv.gossip.profiles import LAN
+from dkv.gossip.memberlist.profiles import LAN
+from dkv.gossip.wire.messages import Ack, Dead, IndirectPing, Nack, Ping, Suspect
+from dkv.gossip.wire.packets import decode_packet
 from tests.dkv.gossip.swim_bench import STRANGER, A, B, Bench, C, D, alive, dead, suspect
 
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dkv.gossip.messages import Alive, Dead, Suspect
-from dkv.gossip.particulars import OUR_VERSIONS, U32_MAX, Address, Versions
-from dkv.gossip.push_pull import NodeState, State
-from dkv.gossip.rules import Verdict, incompatibility, judge_alive, judge_dead, judge_suspect
+from dkv.gossip.memberlist.rules import Verdict, incompatibility, judge_alive, judge_dead, judge_suspect
+from dkv.gossip.wire.messages import Alive, Dead, Suspect
+from dkv.gossip.wire.particulars import OUR_VERSIONS, U32_MAX, Address, Versions
+from dkv.gossip.wire.push_pull import NodeState, State
 
 HERE, THERE = Address("10.0.0.1", 7946), Address("10.0.0.2", 7946)
 ALIVE, SUSPECT, DEAD, LEFT = State

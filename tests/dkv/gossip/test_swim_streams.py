@@ -6,18 +6,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dkv.gossip.encryption import Keyring
-from dkv.gossip.events import (
+from dkv.gossip.memberlist.events import (
     JoinFinished,
     MemberJoined,
     StateReceived,
     UserMessage,
 )
-from dkv.gossip.messages import Ack, Alive, Dead, ErrorReply, IndirectPing, Message, Nack, Ping, Suspect, User, encode
-from dkv.gossip.packets import Envelope, decode_packet, encode_packet
-from dkv.gossip.particulars import U32_MAX, Address
-from dkv.gossip.profiles import LAN
-from dkv.gossip.push_pull import PushPull, State
+from dkv.gossip.memberlist.profiles import LAN
+from dkv.gossip.wire.encryption import Keyring
+from dkv.gossip.wire.messages import (
+    Ack,
+    Alive,
+    Dead,
+    ErrorReply,
+    IndirectPing,
+    Message,
+    Nack,
+    Ping,
+    Suspect,
+    User,
+    encode,
+)
+from dkv.gossip.wire.packets import Envelope, decode_packet, encode_packet
+from dkv.gossip.wire.particulars import U32_MAX, Address
+from dkv.gossip.wire.push_pull import PushPull, State
 from tests.dkv.gossip.swim_bench import STRANGER, A, B, Bench, C, alive, dead, entry
 
 # --- streams ----------------------------------------------------------------------------------------------------------

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dkv.gossip import packing
-from dkv.gossip.limits import FIELDS_MAX, BadPacket
-from dkv.gossip.unpacking import Value, end_of, fields_of, skim, value_at
+from dkv.gossip.wire import packing
+from dkv.gossip.wire.limits import FIELDS_MAX, BadPacket
+from dkv.gossip.wire.unpacking import Value, end_of, fields_of, skim, value_at
 
 MAX = 2**64 - 1
 TREES = st.recursive(

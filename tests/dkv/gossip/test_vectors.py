@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from dkv.gossip import lzw, messages, serf_messages
-from dkv.gossip.coordinates import decode_coordinate, encode_coordinate
-from dkv.gossip.encryption import NONCE_BYTES, keyring_as_json, keyring_from_json
-from dkv.gossip.internal_queries import (
+from dkv.gossip.rpc.coordinates import decode_coordinate, encode_coordinate
+from dkv.gossip.wire import lzw, messages, serf_messages
+from dkv.gossip.wire.encryption import NONCE_BYTES, keyring_as_json, keyring_from_json
+from dkv.gossip.wire.internal_queries import (
     decode_key_request,
     decode_key_response,
     decode_member,
@@ -22,13 +22,13 @@ from dkv.gossip.internal_queries import (
     encode_key_response,
     encode_member,
 )
-from dkv.gossip.messages import Ack, Alive, Message, User
-from dkv.gossip.packets import decode_packet, encode_packet
-from dkv.gossip.push_pull import PushPull
-from dkv.gossip.serf_messages import Query, QueryResponse, Relay
-from dkv.gossip.serf_state import decode_state, encode_state
-from dkv.gossip.streams import StreamReader, decode_stream, encode_stream
-from dkv.gossip.tags import decode_tags, encode_tags
+from dkv.gossip.wire.messages import Ack, Alive, Message, User
+from dkv.gossip.wire.packets import decode_packet, encode_packet
+from dkv.gossip.wire.push_pull import PushPull
+from dkv.gossip.wire.serf_messages import Query, QueryResponse, Relay
+from dkv.gossip.wire.serf_state import decode_state, encode_state
+from dkv.gossip.wire.streams import StreamReader, decode_stream, encode_stream
+from dkv.gossip.wire.tags import decode_tags, encode_tags
 from tests.dkv.gossip.telling import told
 from tests.dkv.gossip.vectors import Vector, named, vectors
 

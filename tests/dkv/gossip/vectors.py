@@ -7,8 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dkv.gossip.encryption import Keyring
-from dkv.gossip.packets import PLAIN, Envelope
+from dkv.gossip.wire.encryption import Keyring
+from dkv.gossip.wire.packets import PLAIN, Envelope
 
 GOLDEN = Path(__file__).parent / "golden" / "vectors.json"
 LABEL = b"dc1"

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
-from dkv.gossip.profiles import PROFILES
+from dkv.gossip.memberlist.profiles import PROFILES
 from tests.sim.gossip import measures
 from tests.sim.gossip.measures import Row
 from tests.sim.gossip.misfortunes import agree, unlucky

@@ -10,8 +10,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from dkv.gossip.broadcasts import Broadcasts
-from dkv.gossip.events import (
+from dkv.gossip.memberlist.broadcasts import Broadcasts
+from dkv.gossip.memberlist.events import (
     Event,
     Member,
     MemberFailed,
@@ -21,9 +21,9 @@ from dkv.gossip.events import (
     StateReceived,
     UserMessage,
 )
-from dkv.gossip.particulars import Address
-from dkv.gossip.push_pull import State
-from dkv.gossip.swim import Swim
+from dkv.gossip.memberlist.swim import Swim
+from dkv.gossip.wire.particulars import Address
+from dkv.gossip.wire.push_pull import State
 from tests.sim.gossip.settings import Settings
 
 PACKET_BYTES_MAX = 1405

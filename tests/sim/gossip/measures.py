@@ -7,11 +7,11 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from statistics import median
 
-from dkv.gossip.events import Event, Refuted
-from dkv.gossip.particulars import Address
-from dkv.gossip.push_pull import NodeState, PushPull, State
-from dkv.gossip.streams import encode_stream
-from dkv.gossip.suspicion import suspicion_min_s
+from dkv.gossip.memberlist.events import Event, Refuted
+from dkv.gossip.memberlist.suspicion import suspicion_min_s
+from dkv.gossip.wire.particulars import Address
+from dkv.gossip.wire.push_pull import NodeState, PushPull, State
+from dkv.gossip.wire.streams import encode_stream
 from tests.sim.gossip.host import Host
 from tests.sim.gossip.settings import Settings
 from tests.sim.gossip.world import World

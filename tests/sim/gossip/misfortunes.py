@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 
-from dkv.gossip.encryption import Keyring
-from dkv.gossip.packets import Envelope
-from dkv.gossip.profiles import LAN, LOCAL
+from dkv.gossip.memberlist.profiles import LAN, LOCAL
+from dkv.gossip.wire.encryption import Keyring
+from dkv.gossip.wire.packets import Envelope
 from tests.sim.gossip.settings import Settings
 from tests.sim.gossip.world import World
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from dkv.gossip.packets import PLAIN, Envelope
-from dkv.gossip.profiles import LAN, Profile
+from dkv.gossip.memberlist.profiles import LAN, Profile
+from dkv.gossip.wire.packets import PLAIN, Envelope
 
 
 @dataclass(frozen=True, kw_only=True)

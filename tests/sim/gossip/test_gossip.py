@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import pytest
 
-from dkv.gossip.events import MemberFailed
-from dkv.gossip.profiles import LAN
-from dkv.gossip.suspicion import suspicion_min_s
+from dkv.gossip.memberlist.events import MemberFailed
+from dkv.gossip.memberlist.profiles import LAN
+from dkv.gossip.memberlist.suspicion import suspicion_min_s
 from tests.sim.gossip.misfortunes import agree, unlucky
 from tests.sim.gossip.settings import Settings, without_lifeguard
 from tests.sim.gossip.world import World

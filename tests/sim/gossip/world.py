@@ -13,12 +13,12 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
-from dkv.gossip.events import Event, MemberFailed, StreamRequest
-from dkv.gossip.members import described
-from dkv.gossip.packets import decode_packet
-from dkv.gossip.particulars import Address
-from dkv.gossip.push_pull import NodeState, State
-from dkv.gossip.streams import StreamMessage, decode_stream, encode_stream
+from dkv.gossip.memberlist.events import Event, MemberFailed, StreamRequest
+from dkv.gossip.memberlist.members import described
+from dkv.gossip.wire.packets import decode_packet
+from dkv.gossip.wire.particulars import Address
+from dkv.gossip.wire.push_pull import NodeState, State
+from dkv.gossip.wire.streams import StreamMessage, decode_stream, encode_stream
 from tests.sim.gossip.host import PACKET_BYTES_MAX, Host
 from tests.sim.gossip.settings import Settings
 

@@ -1,0 +1,1 @@
+"""The asyncio shell: sockets, files and clock around the kernel."""

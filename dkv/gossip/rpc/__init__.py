@@ -1,0 +1,1 @@
+"""One connection of an operator to the agent, without input and output."""
