@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dkv.abort import die
+from dkv.autopilot import Autopilot
 from dkv.clock import Clock
 from dkv.config import Config
 from dkv.directory import Directory, HintsFile
@@ -23,12 +23,14 @@ from dkv.membership import Call, Membership
 from dkv.metrics import Metrics
 from dkv.net.peers import Peers
 from dkv.operations import Organs, is_up
+from dkv.pilot import Pilot
 from dkv.raft.checkpoint import FileCheckpoints
 from dkv.raft.contracts import CheckpointCorrupt, GroupId
 from dkv.raft.host import Host
 from dkv.raft.replica import Replica
 from dkv.raft.storage import Storage
 from dkv.router import Router
+from dkv.sightings import Gossip
 
 DATA_GROUP: GroupId = 1
 """The only group today; 0 is kept for the placement of many."""
@@ -36,7 +38,7 @@ DATA_GROUP: GroupId = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assembly:
-    """What all organs share. ``spawn`` starts a task of the node's; ``ready``: whether it takes requests at all."""
+    """What all organs share. ``ready``: whether the node takes requests at all."""
 
     config: Config
     clock: Clock
@@ -45,7 +47,7 @@ class Assembly:
     faults: Faults | None
     hints: Path
     call: Call
-    spawn: Callable[[Coroutine[Any, Any, None]], None]
+    gossip: Gossip
     ready: Callable[[], bool]
 
     async def assemble(self, storage: Storage, identity: Identity, directory: Directory) -> Organs:
@@ -59,7 +61,7 @@ class Assembly:
             directory,
             clock=self.clock,
             commit_duration=self.metrics.commit_duration,
-            wall_ms=_wall_ms if self.faults is None else self.faults.clock.wall_ms,
+            wall_ms=self._wall_ms,
             ready=self.ready,
         )
         membership = Membership(
@@ -68,14 +70,22 @@ class Assembly:
             router,
             directory,
             _Links(peers),
+            self.gossip,
             cluster=identity.cluster,
             founder=identity.founder,
             clock=self.clock,
-            spawn=self.spawn,
             call=self.call,
             remember=HintsFile(self.hints, host.background, faults=self.faults).remember,
         )
-        return Organs(identity.cluster, host, replica, router, directory, membership, peers)
+        pilot = Pilot(membership, replica, self._new_autopilot, clock=self.clock, wall_ms=self._wall_ms)
+        return Organs(identity.cluster, host, replica, router, directory, membership, pilot, peers)
+
+    @property
+    def _wall_ms(self) -> Callable[[], int]:
+        return _wall_ms if self.faults is None else self.faults.clock.wall_ms
+
+    def _new_autopilot(self) -> Autopilot:
+        return Autopilot(self.config.stabilization_s, self.config.autopilot.remove_failed_after_s)
 
     def _host_and_peers(self, storage: Storage, identity: Identity) -> tuple[Host, Peers]:
         host = Host(

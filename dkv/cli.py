@@ -44,10 +44,16 @@ def program() -> None:
 @program.command()
 @click.option("--id", metavar="NAME", help="The node's name: letters, digits, '_' and '-'.")
 @click.option("--rest", metavar="HOST:PORT", help="Where HTTP is served; port 0: any. [127.0.0.1:30000]")
+@click.option("--gossip", metavar="HOST:PORT", help="Where nodes find each other; port 0: any. [127.0.0.1:40000]")
 @click.option("--raft", metavar="HOST:PORT", help="Where the other nodes connect; port 0: any. [127.0.0.1:50000]")
 @click.option("--data-dir", metavar="DIR", help="Where everything is kept; made if absent.")
-@click.option("--join", metavar="HOST:PORT", multiple=True, help="REST address of a member; repeatable.")
+@click.option("--join", metavar="HOST:PORT", multiple=True, help="Gossip address of any member; repeatable.")
 @click.option("--secret-file", metavar="FILE", help="The secret that the cluster's nodes share.")
+@click.option("--gossip-key", metavar="FILE", help="Keys in base64, one a line: all gossip is encrypted.")
+@click.option("--gossip-profile", metavar="local|lan|wan", help="How patient gossip is; the same for all. [lan]")
+@click.option("--gossip-label", metavar="TEXT", help="Keeps the gossip of several clusters apart.")
+@click.option("--gossip-rpc", metavar="HOST:PORT", help="For `serf ... -rpc-addr`; closed unless given.")
+@click.option("--gossip-rpc-auth", metavar="FILE", help="What the RPC's clients must show.")
 @click.option("--on-follower", metavar="redirect|forward", help="What a follower does with a write. [redirect]")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error. [info]")
 @click.option("--fault-port", metavar="PORT", help="For tests only: who reaches it on 127.0.0.1 can break this node.")
@@ -60,7 +66,9 @@ def serve(**flags: Any) -> None:
 
     \b
     Example:
-      dkv serve --id n1 --rest 127.0.0.1:30001 --raft 127.0.0.1:50001 --data-dir n1
+      dkv serve --id n1 --rest 127.0.0.1:30001 --gossip 127.0.0.1:40001 --raft 127.0.0.1:50001 --data-dir n1
+      dkv serve --id n2 --rest 127.0.0.1:30002 --gossip 127.0.0.1:40002 --raft 127.0.0.1:50002 --data-dir n2 \\
+          --join 127.0.0.1:40001
     """
     if sys.flags.optimize:
         sys.exit(_refuse("python -O removes the assertions that keep the data safe: start dkv without it."))

@@ -1,9 +1,9 @@
 """Who is who: identity ↔ name, REST and Raft address.
 
-The truth is replicated state: rows ``\\x00member/<identity>`` in the key-value store. Until this node has caught up
-with them it goes by *hints*, what the join answer said or what it knew when it last ran (``members.json``), because
-without addresses no voter could be asked for the rows. Law: hints never beat a row, and are dropped once the rows
-are known to be complete.
+Who belongs is replicated state: rows ``\\x00member/<identity>`` in the key-value store. Until this node has caught up
+with them it goes by gossip, and by *hints*, what it knew when it last ran (``members.json``), because without addresses
+no voter could be asked for the rows. Law: where a member is, gossip that has it alive knows best, then its row, then a
+hint; who is a member, the rows alone say once they are known to be complete.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from dkv.errors import LeaderHint
-from dkv.files import OS_FILES, Files
+from dkv.addresses import parse_address
+from dkv.errors import BadRequest, LeaderHint
+from dkv.files import OS_FILES, replace_file
 from dkv.joining import MemberInfo
 from dkv.kv.commands import SYSTEM_PREFIX, Row
+from dkv.raft.configuration import NODE_ID
 
 if TYPE_CHECKING:
     from dkv.faults.state import Faults
@@ -53,6 +55,7 @@ class Directory:
     def __init__(self, me: MemberInfo, hints: Iterable[MemberInfo] = ()) -> None:
         self.me = me
         self._hints = {member.identity: member for member in hints}
+        self._heard: dict[str, MemberInfo] = {}
         self._rows: dict[str, MemberInfo] = {}
         self._leaders: dict[str, LeaderHint] = {}
         self._complete = False
@@ -63,10 +66,20 @@ class Directory:
         self._complete = self._complete or complete
         self._leaders.clear()
 
+    def hear(self, alive: Iterable[MemberInfo]) -> bool:
+        """Whom gossip has alive, of this cluster. Whether that is news."""
+        heard = {member.identity: member for member in alive if member.identity != self.me.identity}
+        if heard == self._heard:
+            return False
+        self._heard = heard
+        self._hints |= heard  # where they are when gossip has lost them again
+        self._leaders.clear()
+        return True
+
     def members(self) -> list[MemberInfo]:
         """All that are known, by identity."""
-        known = self._rows if self._complete else {**self._hints, **self._rows}
-        return [known[identity] for identity in sorted(known)]
+        known = self._rows if self._complete else {**self._hints, **self._heard, **self._rows}
+        return [self._heard.get(identity, known[identity]) for identity in sorted(known)]
 
     def row(self, identity: str) -> MemberInfo | None:
         """What is replicated about ``identity``."""
@@ -75,8 +88,10 @@ class Directory:
     def find(self, identity: str) -> MemberInfo | None:
         if identity == self.me.identity:
             return self.me
-        found = self._rows.get(identity)
-        return found if found is not None or self._complete else self._hints.get(identity)
+        row = self._rows.get(identity)
+        if row is None and self._complete:
+            return None
+        return self._heard.get(identity) or row or self._hints.get(identity)
 
     def named(self, name: str) -> list[MemberInfo]:
         """Whoever has that name: more than one while a wiped node's former identity is still there."""
@@ -95,6 +110,22 @@ class Directory:
 def name_in(identity: str) -> str:
     """``n1.3f9a2c1b`` → ``n1``."""
     return identity.rpartition(".")[0] or identity
+
+
+def checked(member: MemberInfo) -> MemberInfo:
+    """``member``, if it can stand in the directory as it is. Raises ``BadRequest``."""
+    if not NODE_ID.fullmatch(member.identity) or name_in(member.identity) != member.name:
+        raise BadRequest(
+            f"{member.identity!r} is no identity of {member.name!r}: expected NAME.INCARNATION, the name of 1 to 64 "
+            "letters, digits, '_' or '-' and the incarnation of 8 hexadecimal digits."
+        )
+    for address in (member.rest, member.raft):
+        try:
+            if not parse_address(address).port:
+                raise BadRequest(f"{address!r} has port 0: others could not dial it.")
+        except ValueError as error:
+            raise BadRequest(str(error)) from None
+    return member
 
 
 def load_hints(path: Path) -> list[MemberInfo]:
@@ -144,17 +175,6 @@ class HintsFile:
 
 
 def save_hints(path: Path, members: Iterable[MemberInfo], faults: Faults | None = None) -> None:
-    """Replace the file in one step, durable on return. Raises ``OSError``.
-
-    A node that has just joined knows its peers from here alone, so the name must survive a power loss as well.
-    """
-    files: Files = OS_FILES if faults is None else faults.disk.files
-    part = path.with_suffix(".part")
-    file = files.create(part)
-    try:
-        file.write(msgspec.json.format(msgspec.json.encode(list(members)), indent=1))
-        file.sync()
-    finally:
-        file.close()
-    files.rename(part, path)
-    files.fsync_directory(path.parent)
+    """Replace the file in one step, durable on return. Raises ``OSError``."""
+    files = OS_FILES if faults is None else faults.disk.files
+    replace_file(files, path, msgspec.json.format(msgspec.json.encode(list(members)), indent=1))

@@ -63,6 +63,19 @@ class Files(Protocol):
         ...
 
 
+def replace_file(files: Files, path: Path, data: bytes) -> None:
+    """A small file's whole content, in one step, durable on return. Raises ``OSError``."""
+    part = path.with_suffix(".part")
+    file = files.create(part)
+    try:
+        file.write(data)
+        file.sync()
+    finally:
+        file.close()
+    files.rename(part, path)
+    files.fsync_directory(path.parent)
+
+
 def write_all(fd: int, data: bytes) -> None:
     """All of ``data`` at the file's position: a nearly full disk takes a part first, then fails."""
     rest = memoryview(data)

@@ -28,9 +28,8 @@ class JoinRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class JoinAnswer(msgspec.Struct, frozen=True):
-    """The cluster's id, its founder's identity, its members, and the leader's identity where it is known."""
+    """The cluster's id, its founder's identity, and the leader's where it is known."""
 
     cluster: str
     founder: str
-    members: list[MemberInfo]
     leader: str | None = None

@@ -1,5 +1,6 @@
 """Who belongs to the cluster: the directory and the voters, changed together and one at a time, by the leader.
 
+People (and joiners) ask for a change, or the autopilot decides on it (``pilot``); here it is carried out.
 Law: a member comes in by its directory row first and its vote last, and goes by its vote first and its row last; so a
 voter's address is always known. A removal never leaves fewer live voters than a majority of those that stay.
 A change that a crash interrupts is finished by whoever asks again: each step may be repeated.
@@ -9,28 +10,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dkv.addresses import parse_address
+from dkv.autopilot import Picture, refusal_to_remove
 from dkv.clock import Clock
-from dkv.directory import Directory, encode, key_of, members_in, name_in
-from dkv.errors import (
-    BadRequest,
-    DkvError,
-    MembershipRefused,
-    RouteNotFound,
-    Timeout,
-    UnknownOutcome,
-)
+from dkv.directory import Directory, checked, encode, key_of, members_in, name_in
+from dkv.errors import DkvError, MembershipRefused, RouteNotFound, Timeout, UnknownOutcome
+from dkv.gossip.wire.internal_queries import Status
 from dkv.joining import JoinAnswer, JoinRequest, MemberInfo
 from dkv.kv.commands import Command, Op, Row
 from dkv.kv.state_machine import KeyValue
-from dkv.raft.configuration import NODE_ID
 from dkv.raft.contracts import NodeId
 from dkv.raft.host import Host
 from dkv.router import Router
+from dkv.sightings import Gossip, Sighting, sightings
 
 if TYPE_CHECKING:
     from dkv.raft.replica import Replica
@@ -40,9 +35,6 @@ LIVE_S = 2.0
 
 FAREWELL_S = 10.0
 """For so long a former member's address is kept: it must still hear that it was removed."""
-
-ADMISSION_S = 600.0
-"""For so long the leader tries to make a joiner a voter; a large snapshot takes minutes. The joiner asks again."""
 
 RETRY_S = 0.05
 """Between two attempts at something that another change, or an election, is in the way of."""
@@ -70,22 +62,23 @@ class Membership:
         router: Router,
         directory: Directory,
         links: Links,
+        gossip: Gossip,
         *,
         cluster: str,
         founder: NodeId,
         clock: Clock,
-        spawn: Callable[[Coroutine[Any, Any, None]], object],
         call: Call,
         remember: Callable[[list[MemberInfo]], None],
     ) -> None:
-        """``spawn`` starts a task; ``remember`` keeps the members for the next start."""
+        """``remember`` keeps the members for the next start."""
         self._host, self._replica, self._router = host, replica, router
-        self._directory, self._links = directory, links
+        self._directory, self._links, self._gossip = directory, links, gossip
         self._cluster, self._founder = cluster, founder
-        self._clock, self._spawn, self._call, self._remember = clock, spawn, call, remember
+        self._clock, self._call, self._remember = clock, call, remember
         self._group = replica.group
-        self._change, self._adding = asyncio.Lock(), asyncio.Lock()
-        self._admitting: set[NodeId] = set()
+        self._change = asyncio.Lock()
+        self._sightings: list[Sighting] = []
+        self._strangers: set[NodeId] = set()
         self._rows: dict[str, Row] = {}
         self._addresses: dict[NodeId, str] = {}
         self._former: dict[NodeId, tuple[str, float]] = {}
@@ -98,6 +91,24 @@ class Membership:
             self._rows = dict(self._replica.machine.system)
             self._directory.follow(members_in(self._rows), complete=False)
             self.refresh()
+
+    def hear(self) -> None:
+        """Gossip has news."""
+        self._sightings = sightings(self._gossip.members())
+        ours = [each.member for each in self._sightings if each.is_alive and each.cluster == self._cluster]
+        if self._directory.hear(ours):
+            self.refresh()
+        self._notice([each for each in self._sightings if each.cluster not in ("", self._cluster)])
+
+    def _notice(self, strangers: list[Sighting]) -> None:
+        """A node that was wiped and started without --join is a cluster of its own now: somebody should know."""
+        for each in strangers:
+            if each.member.identity not in self._strangers:
+                log.warning(
+                    "%s, at %s, belongs to another cluster (%s, ours is %s): it shares our gossip and nothing else",
+                    *(each.member.name, each.member.rest, each.cluster, self._cluster),
+                )
+        self._strangers = {each.member.identity for each in strangers}
 
     def caught_up(self) -> None:
         """This node's rows are as new as anybody's: hints have done their duty."""
@@ -121,9 +132,9 @@ class Membership:
     # ---- coming in
 
     async def join(self, request: JoinRequest, deadline: float) -> JoinAnswer:
-        """The leader takes a joiner into the directory and begins to make it a voter. Asking again changes nothing."""
+        """The leader takes a joiner into the directory; the autopilot has the rest. Asking again changes nothing."""
         self._require_leader()
-        joiner = validated(request)
+        joiner = checked(MemberInfo(request.identity, request.name, request.rest, request.raft))
         async with self._one_change(deadline):
             await self.write_me(deadline)  # the founder, before anybody can take the leadership from it
             for former in self._directory.named(joiner.name):
@@ -132,10 +143,7 @@ class Membership:
             if self._directory.row(joiner.identity) != joiner:
                 await self._write_row(joiner, deadline)
                 log.info("%s joins as %s", joiner.name, joiner.identity)
-        if joiner.identity not in self._admitting:
-            self._admitting.add(joiner.identity)
-            self._spawn(self._admit(joiner.identity))
-        return JoinAnswer(self._cluster, self._founder, self._directory.members(), self._replica.leader)
+        return JoinAnswer(self._cluster, self._founder, self._replica.leader)
 
     async def write_me(self, deadline: float) -> None:
         """The founder, and a leader whose own addresses changed, write their own row."""
@@ -151,28 +159,11 @@ class Membership:
         log.warning("%s comes back without its data: its former identity %s goes", former.name, former.identity)
         await self._drop(former.identity, deadline)
 
-    async def _admit(self, identity: NodeId) -> None:
-        # A dead joiner must not block other changes, so its vote is not asked for before it can be reached.
-        deadline = self._clock.now() + ADMISSION_S
-        try:
-            while self._replica.is_leader and self._directory.row(identity) and self._clock.now() < deadline:
-                if self._links.is_up(identity) and await self._try_to_add(identity, deadline):
-                    return
-                await asyncio.sleep(RETRY_S)
-        finally:
-            self._admitting.discard(identity)
-
-    async def _try_to_add(self, identity: NodeId, deadline: float) -> bool:
-        try:
-            async with self._adding:  # several joiners: the next one begins as soon as this one is done
-                await self._host.add_voter(self._group, identity, deadline)
-            if self._directory.row(identity) is None:  # it was removed while it was catching up
-                await self._host.remove_voter(self._group, identity, deadline)
-        except DkvError as error:
-            log.info("%s is not a voter yet: %s", identity, error)
-            return False
-        log.info("%s is a voter", identity)
-        return True
+    async def promote(self, identity: NodeId, deadline: float) -> None:
+        """Give a member a vote, once it has caught up."""
+        await self._host.add_voter(self._group, identity, deadline)
+        if self._directory.row(identity) is None:  # it was removed while it was catching up
+            await self._host.remove_voter(self._group, identity, deadline)
 
     # ---- going
 
@@ -186,6 +177,13 @@ class Membership:
                 raise RouteNotFound(f"No member is named {name}; GET /nodes lists them. Nothing was changed.")
             for identity in sorted(identities):
                 await self._drop(identity, deadline)
+            self._bury(identities)
+
+    async def expel(self, identity: NodeId, deadline: float) -> None:
+        """The same for one incarnation."""
+        async with self._one_change(deadline):
+            await self._drop(identity, deadline)
+            self._bury({identity})
 
     async def leave(self, deadline: float) -> None:
         """This node gives its vote up, and first its leadership; when this returns it is no member any more."""
@@ -225,7 +223,31 @@ class Membership:
             await self._router.write([Command(Op.DELETE, key_of(identity))], deadline=deadline)
         log.info("%s is no member any more", identity)
 
+    def _bury(self, identities: set[NodeId]) -> None:
+        """Gossip need not try any longer to reach whom we have removed."""
+        for each in self._sightings:
+            if each.member.identity in identities and each.status is Status.FAILED:
+                self._gossip.force_leave(each.member.name)
+
     # ---- shared
+
+    @property
+    def is_changing(self) -> bool:
+        """Somebody's change is half done: a member whose vote is gone and whose row is not must not get a vote now."""
+        return self._change.locked()
+
+    def picture(self) -> Picture:
+        """For the autopilot."""
+        members = [member.identity for member in self._directory.members()]
+        return Picture(
+            me=self._replica.me,
+            cluster=self._cluster,
+            members=[identity for identity in members if self._directory.row(identity) is not None],
+            voters=self._replica.status().voters,
+            linked=[identity for identity in members if self._links.is_up(identity)],
+            live=self._live(),
+            sightings=self._sightings,
+        )
 
     def _live(self) -> set[NodeId]:
         status = self._replica.status()
@@ -252,37 +274,3 @@ class Membership:
             yield
         finally:
             self._change.release()
-
-
-def validated(request: JoinRequest) -> MemberInfo:
-    """The directory row that the request asks for. Raises ``BadRequest``."""
-    if not NODE_ID.fullmatch(request.identity) or name_in(request.identity) != request.name:
-        raise BadRequest(
-            f"{request.identity!r} is no identity of {request.name!r}: expected NAME.INCARNATION, the name of 1 to 64 "
-            "letters, digits, '_' or '-' and the incarnation of 8 hexadecimal digits."
-        )
-    for address in (request.rest, request.raft):
-        try:
-            if not parse_address(address).port:
-                raise BadRequest(f"{address!r} has port 0: others could not dial it.")
-        except ValueError as error:
-            raise BadRequest(str(error)) from None
-    return MemberInfo(request.identity, request.name, request.rest, request.raft)
-
-
-def refusal_to_remove(leaver: NodeId, voters: Sequence[NodeId], live: Collection[NodeId]) -> str | None:
-    """Why ``leaver``'s vote must not be taken away, or None. ``live``: as the leader sees it, itself included."""
-    staying = [voter for voter in voters if voter != leaver]
-    if not staying:
-        return (
-            f"{name_in(leaver)} is the last voter: without it the data would have no keeper. Nothing was changed; "
-            "add another node first, or just stop this one."
-        )
-    needed = len(staying) // 2 + 1
-    alive = sorted(name_in(voter) for voter in staying if voter in live)
-    if len(alive) >= needed:
-        return None
-    return (
-        f"Without {name_in(leaver)} there would be {len(staying)} voters, of which {needed} must be alive, but only "
-        f"{len(alive)} are ({', '.join(alive) or 'none'}). Nothing was changed; bring the others back first."
-    )

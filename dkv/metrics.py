@@ -13,7 +13,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics
 from prometheus_client.core import (
@@ -25,6 +25,9 @@ from prometheus_client.core import (
 )
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from dkv.gossip.agent.figures import GossipFigures
 
 BUCKETS_S: Final = tuple(0.0005 * 2**i for i in range(14))
 """0.5 ms … 4.1 s: the library's own begin at 5 ms, where a local write has long ended."""
@@ -94,7 +97,12 @@ class Figures:
     keys: int = 0
     peer_match_index: Mapping[str, int] = field(default_factory=dict)
     """Peer's name → index; a leader's only."""
+    gossip: GossipFigures | None = None
+    """None: the node does not gossip yet."""
 
+
+_Row = tuple[str, str, str]
+"""A metric's name, its help, and the attribute that has its value."""
 
 _GAUGES: Final = (
     ("dkv_server_has_leader", "1 if this node knows of a leader.", "has_leader"),
@@ -112,6 +120,31 @@ _COUNTERS: Final = (
     ("dkv_server_proposals_committed", "Proposals committed.", "proposals_committed"),
     ("dkv_server_proposals_applied", "Proposals applied.", "proposals_applied"),
     ("dkv_server_proposals_failed", "Proposals that failed.", "proposals_failed"),
+)
+
+_GOSSIP_GAUGES: Final = (
+    (
+        "dkv_gossip_health_score",
+        "Lifeguard's awareness: 0 is healthy, more is slower to suspect others.",
+        "health_score",
+    ),
+    ("dkv_gossip_suspected", "Members under suspicion.", "suspected"),
+    ("dkv_gossip_broadcasts_queued", "News that is still to be told.", "broadcasts_queued"),
+)
+
+_GOSSIP_COUNTERS: Final = (
+    ("dkv_gossip_packets_sent", "Datagrams sent.", "packets_sent"),
+    ("dkv_gossip_packets_received", "Datagrams received.", "packets_received"),
+    ("dkv_gossip_bytes_sent", "Bytes in datagrams sent.", "bytes_sent"),
+    ("dkv_gossip_bytes_received", "Bytes in datagrams received.", "bytes_received"),
+    ("dkv_gossip_streams_opened", "Exchanges over TCP begun here.", "streams_opened"),
+    ("dkv_gossip_streams_accepted", "Exchanges over TCP begun by others.", "streams_accepted"),
+    ("dkv_gossip_stream_bytes_sent", "Bytes sent over TCP.", "stream_bytes_sent"),
+    ("dkv_gossip_stream_bytes_received", "Bytes received over TCP.", "stream_bytes_received"),
+    ("dkv_gossip_send_failures", "Datagrams that the system would not send.", "send_failures"),
+    ("dkv_gossip_suspicions", "Members that this one began to suspect.", "suspicions"),
+    ("dkv_gossip_refutations", "Claims about this member that it had to refute.", "refutations"),
+    ("dkv_gossip_probe_failures", "Probes that got no answer, by any way.", "probe_failures"),
 )
 
 
@@ -180,10 +213,9 @@ class Metrics:
 
     def _figure_families(self) -> Iterator[Metric]:
         figures = self._figures()
-        for name, text, attribute in _GAUGES:
-            yield GaugeMetricFamily(name, text, value=getattr(figures, attribute))
-        for name, text, attribute in _COUNTERS:
-            yield CounterMetricFamily(name, text, value=getattr(figures, attribute))
+        yield from _of(figures, _GAUGES, _COUNTERS)
+        if figures.gossip is not None:
+            yield from _gossip_families(figures.gossip)
         matches = GaugeMetricFamily(
             "dkv_raft_peer_match_index",
             "Highest log index known to be on a peer (leader only).",
@@ -221,6 +253,24 @@ class _Scrape(Collector):
 
     def collect(self) -> Iterable[Metric]:
         return self._families()
+
+
+def _of(figures: object, gauges: Iterable[_Row], counters: Iterable[_Row]) -> Iterator[Metric]:
+    for name, text, attribute in gauges:
+        yield GaugeMetricFamily(name, text, value=getattr(figures, attribute))
+    for name, text, attribute in counters:
+        yield CounterMetricFamily(name, text, value=getattr(figures, attribute))
+
+
+def _gossip_families(figures: GossipFigures) -> Iterator[Metric]:
+    yield from _of(figures, _GOSSIP_GAUGES, _GOSSIP_COUNTERS)
+    members = GaugeMetricFamily("dkv_gossip_members", "Members by status, this one included.", labels=["status"])
+    for status, count in figures.members.items():
+        members.add_metric([status], count)
+    refused = CounterMetricFamily("dkv_gossip_refused", "What came in vain, by reason.", labels=["reason"])
+    for reason, count in figures.refused.items():
+        refused.add_metric([reason], count)
+    yield from (members, refused)
 
 
 def _histogram(name: str, text: str, label: str, children: Iterable[tuple[str, Distribution]]) -> Metric:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from dkv.addresses import Address
 from dkv.clock import Clock
 from dkv.config import Config
 from dkv.directory import Directory, name_in
 from dkv.errors import DkvError, LeaderHint, MembershipRefused, NoLeader, NotReady
+from dkv.gossip.agent.views import MemberView
 from dkv.joining import JoinAnswer, JoinRequest, MemberInfo
 from dkv.kv.state_machine import KeyValue
 from dkv.levels import Level
@@ -25,9 +27,12 @@ from dkv.raft.contracts import NodeId
 from dkv.raft.host import Host
 from dkv.raft.status import ReplicaStatus, Role
 from dkv.router import Router
+from dkv.sightings import sighting
 
 if TYPE_CHECKING:
+    from dkv.herald import Herald
     from dkv.net.peers import Peers
+    from dkv.pilot import Pilot
     from dkv.raft.replica import Replica
 
 
@@ -41,6 +46,7 @@ class Organs:
     router: Router
     directory: Directory
     membership: Membership
+    pilot: Pilot
     peers: Peers
 
 
@@ -51,9 +57,14 @@ class NodeOperations:
         """``stop`` ends the node in order; it is told why."""
         self._config, self._version, self._clock, self._stop = config, version, clock, stop
         self._started = clock.now()
+        self._herald: Herald | None = None
         self._organs: Organs | None = None
         self._leader: NodeId | None = None
         self._leader_changes = 0
+
+    def hear(self, herald: Herald) -> None:
+        """The node gossips."""
+        self._herald = herald
 
     def open(self, organs: Organs) -> None:
         """The node is put together."""
@@ -96,6 +107,8 @@ class NodeOperations:
             "uptime_s": round(self._clock.now() - self._started, 3),
             "config": self._config.effective(),
         }
+        if self._herald is not None:
+            about["gossip"] = {"address": self._herald.address, **asdict(self._herald.figures())}
         if self._organs is None:
             return {**about, "phase": "starting"}
         organs, status = self._organs, self._organs.replica.status()
@@ -149,24 +162,33 @@ class NodeOperations:
         return shown
 
     def nodes(self) -> dict[str, Any]:
-        """This node's view of the members (the directory) and of the voters (Raft)."""
+        """This node's view of the members (the directory), of the voters (Raft), and gossip's beside it.
+
+        ``others``: whom gossip knows and the directory does not: plain agents, newcomers, who left or was wiped.
+        """
         organs = self._inside()
         status = organs.replica.status()
         members = {member.identity: member for member in organs.directory.members()}
         unknown = [voter for voter in status.voters if voter not in members]
-        shown = [self._shown(organs, status, member) for member in members.values()]
-        shown += [self._shown(organs, status, MemberInfo(voter, name_in(voter), "", "")) for voter in unknown]
+        shown = [*members.values(), *(MemberInfo(voter, name_in(voter), "", "") for voter in unknown)]
+        views = [] if self._herald is None else self._herald.members()
+        seen = {each.member.identity: view for view in views if (each := sighting(view)) is not None}
+        named = {seen[member.identity].name for member in shown if member.identity in seen}
         voters = len(status.voters)
         return {
             "node": self._config.id,
             "cluster": organs.cluster,
             "term": status.term,
-            "members": shown,
+            "members": [self._shown(organs, status, member, seen.get(member.identity)) for member in shown],
+            "others": [_other(view) for view in views if view.name not in named],
             "voters": [name_in(voter) for voter in status.voters],
             "can_lose": (voters - 1) // 2,
+            "autopilot": organs.pilot.decisions(),
         }
 
-    def _shown(self, organs: Organs, status: ReplicaStatus, member: MemberInfo) -> dict[str, Any]:
+    def _shown(
+        self, organs: Organs, status: ReplicaStatus, member: MemberInfo, view: MemberView | None
+    ) -> dict[str, Any]:
         me = member.identity == status.me
         return {
             "id": member.name,
@@ -176,6 +198,13 @@ class NodeOperations:
             "voter": member.identity in status.voters,
             "leader": member.identity == status.leader,
             "reachable": me or is_up(organs.peers, member.identity),
+            "gossip": None
+            if view is None
+            else {
+                "status": view.status.name.lower(),
+                "since_s": round(self._clock.now() - view.since, 3),
+                "address": str(Address(*view.address)),
+            },
         }
 
     async def readiness(self, deadline: float) -> dict[str, str]:
@@ -200,8 +229,9 @@ class NodeOperations:
 
     def figures(self) -> Figures:
         """For a scrape."""
+        gossip = None if self._herald is None else self._herald.figures()
         if self._organs is None:
-            return Figures()
+            return Figures(gossip=gossip)
         organs, status = self._organs, self._organs.replica.status()
         return Figures(
             has_leader=status.leader is not None,
@@ -217,6 +247,7 @@ class NodeOperations:
             log_entries=status.last_index - status.first_index + 1,
             keys=organs.replica.machine.count,
             peer_match_index={name_in(node): peer.match_index for node, peer in status.peers.items()},
+            gossip=gossip,
         )
 
     # ---- changing
@@ -245,6 +276,15 @@ class NodeOperations:
         """When the cluster has let this node go, it stops."""
         await self._inside().membership.leave(deadline)
         self._stop("left the cluster")
+
+
+def _other(view: MemberView) -> dict[str, Any]:
+    return {
+        "name": view.name,
+        "address": str(Address(*view.address)),
+        "status": view.status.name.lower(),
+        "tags": dict(view.tags),
+    }
 
 
 def is_up(peers: Peers, node: NodeId) -> bool:

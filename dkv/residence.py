@@ -1,13 +1,14 @@
 """A node finds its place: it founds a cluster, asks to be let in, or comes back.
 
-Whoever is told to join never founds. Asking again is always safe, so it goes on until the node is a voter.
+Gossip tells it whom to ask. Whoever is told to join never founds. Asking again is always safe, so it goes on until the
+node is a voter.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -20,6 +21,8 @@ from dkv.joining import JoinAnswer, JoinRequest, MemberInfo
 from dkv.levels import Level
 from dkv.membership import Call
 from dkv.operations import Organs
+from dkv.search import search
+from dkv.sightings import Gossip
 
 CALL_S = 5.0
 """For one answer to a join: it is given once the directory row is committed."""
@@ -27,8 +30,8 @@ CALL_S = 5.0
 RETRY_S = 0.25
 """Between two rounds of asking: an election takes about a second."""
 
-COMPLAIN_S = 5.0
-"""How often a node that finds nobody says so."""
+COMPLAIN_S, COMPLAIN_S_MAX = 5.0, 60.0
+"""After so long a node that finds nobody says so, and then ever more seldom."""
 
 REFUSED_MAX = 20
 """Refusals (another change under way, the former self not yet known to be dead) until the operator is told: 5 s."""
@@ -51,28 +54,28 @@ log = logging.getLogger(__name__)
 class Residence:
     """Before and after the organs exist: the questions that a node asks the members."""
 
-    def __init__(self, me: MemberInfo, targets: Iterable[Address], call: Call, clock: Clock) -> None:
-        """``targets``: REST addresses of members, from ``--join``."""
-        self._me, self._call, self._clock = me, call, clock
-        self._targets = [str(target) for target in targets]
+    def __init__(self, me: MemberInfo, targets: Sequence[Address], gossip: Gossip, call: Call, clock: Clock) -> None:
+        """``targets``: gossip addresses of members, from ``--join``."""
+        self._me, self._targets, self._gossip = me, targets, gossip
+        self._call, self._clock = call, clock
 
-    async def found_or_join(self) -> tuple[Identity, list[MemberInfo]]:
-        """For an empty data directory: who we are, and whom we know."""
+    async def found_or_join(self) -> Identity:
+        """For an empty data directory: who we are."""
         if not self._targets:
             identity = founding(self._me.name, self._me.identity)
             log.info("founding cluster %s", identity.cluster)
-            return identity, [self._me]
+            return identity
         answer = await self._ask_until_let_in()
-        identity = Identity(
-            cluster=answer.cluster, name=self._me.name, identity=self._me.identity, founder=answer.founder
-        )
         log.info("let into cluster %s by %s", answer.cluster, answer.leader)
-        return identity, answer.members
+        return Identity(cluster=answer.cluster, name=self._me.name, identity=self._me.identity, founder=answer.founder)
 
     async def _ask_until_let_in(self) -> JoinAnswer:
-        refused, complained = 0, self._clock.now()
+        refused, pause_s = 0, COMPLAIN_S
+        complain_at = self._clock.now() + pause_s
         while True:
-            for target in list(self._targets):
+            found = search(self._gossip.members(), self._me.name, self._targets)
+            problem = found.problem
+            for target in found.rest:
                 try:
                     return await self._ask(target)
                 except MembershipRefused as error:
@@ -80,13 +83,15 @@ class Residence:
                     if refused >= REFUSED_MAX:
                         raise StartupError(f"{target} does not let this node in: {error.message}") from None
                     problem = error.message
+                    break  # the leader has spoken; the others would only send us to it again
                 except DkvError as error:
                     if not error.retryable and error.outcome is Outcome.NOT_APPLIED:
                         raise StartupError(f"{target} does not let this node in: {error.message}") from None
                     problem = error.message
-                if self._clock.now() - complained > COMPLAIN_S:
-                    complained = self._clock.now()
-                    log.warning("not let in yet: %s", problem)
+            if self._clock.now() >= complain_at:
+                pause_s = min(2 * pause_s, COMPLAIN_S_MAX)
+                complain_at = self._clock.now() + pause_s
+                log.warning("not let in yet, trying on: %s", problem)
             await asyncio.sleep(RETRY_S)
 
     async def _ask(self, target: str) -> JoinAnswer:

@@ -16,7 +16,7 @@ import click
 
 from dkv.client.calls import CHANGE_TIMEOUT_S
 from dkv.client.core import Retry
-from dkv.client.display import STATUS_COLUMNS, print_json, print_rows, rows_of
+from dkv.client.display import STATUS_COLUMNS, member_rows, print_json, print_rows, rows_of, status_rows
 from dkv.client.nodes import parse_address
 from dkv.client.sync import Client
 from dkv.errors import DkvError, Timeout, UnknownOutcome, Unreachable
@@ -53,11 +53,17 @@ class _Options:
     def change_timeout(self) -> float:
         return self.timeout or CHANGE_TIMEOUT_S
 
-    def show(self, document: Any, *, only: Collection[str] | None = None) -> None:
+    def show(
+        self,
+        document: Any,
+        *,
+        rows: Callable[[Any], list[dict[str, Any]]] = rows_of,
+        only: Collection[str] | None = None,
+    ) -> None:
         if self.json:
             print_json(document)
         else:
-            print_rows(rows_of(document), color=self.color, only=only)
+            print_rows(rows(document), color=self.color, only=only)
 
     def say(self, sentence: str, document: Any) -> None:
         if self.json:
@@ -240,21 +246,21 @@ def _status(options: _Options) -> None:
             except DkvError as error:
                 errors.append(error)
                 rows.append({"node": node, "error": error.message})
-    options.show(rows, only=STATUS_COLUMNS)
+    options.show(rows, rows=status_rows, only=STATUS_COLUMNS)
     if len(errors) == len(rows):
         raise click.exceptions.Exit(max(_exit_code(error) for error in errors))
 
 
 @_command("nodes")
 def _nodes(options: _Options) -> None:
-    """List the members and voters of the cluster, as one node sees them.
+    """List the members and voters of the cluster, as one node sees them, and gossip's word for each.
 
     \b
     Example:
       dkv nodes -o json
     """
     with options.client() as client:
-        options.show(client.nodes())
+        options.show(client.nodes(), rows=member_rows)
 
 
 @_command("leader")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -15,7 +15,20 @@ FIRST_COLUMNS = ("node", "name", "id", "identity", "role", "status", "term", "le
 """What a person looks for comes first; the rest follows in the order of the answer."""
 
 STATUS_COLUMNS = frozenset(
-    {"node", "id", "role", "term", "commit_index", "applied_index", "keys", "phase", "uptime_s", "pid", "error"}
+    {
+        "node",
+        "id",
+        "role",
+        "term",
+        "gossip",
+        "commit_index",
+        "applied_index",
+        "keys",
+        "phase",
+        "uptime_s",
+        "pid",
+        "error",
+    }
 )
 """What fits on a line of ``/status``; ``-o json`` has all of it."""
 
@@ -59,6 +72,26 @@ def rows_of(document: Any) -> list[dict[str, Any]]:
         if isinstance(candidate, list) and candidate and all(isinstance(row, dict) for row in candidate):
             return candidate
     return [document] if isinstance(document, dict) else []
+
+
+def member_rows(nodes: Any) -> list[dict[str, Any]]:
+    """``/nodes``: each member with gossip's word for it, then whom gossip alone knows."""
+    members = [_with_gossip(row, lambda gossip: gossip.get("status")) for row in rows_of(nodes)]
+    return members + [{"id": other.get("name"), "gossip": other.get("status")} for other in nodes.get("others", [])]
+
+
+def status_rows(answers: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """``/status`` of several nodes: gossip as "4 alive, 1 failed"."""
+    return [_with_gossip(row, lambda gossip: _counted(gossip.get("members", {}))) for row in answers]
+
+
+def _with_gossip(row: Mapping[str, Any], shown: Callable[[Any], Any]) -> dict[str, Any]:
+    gossip = row.get("gossip")
+    return {**row, "gossip": shown(gossip)} if isinstance(gossip, dict) else dict(row)
+
+
+def _counted(members: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {status}" for status, count in members.items() if count)
 
 
 def _shown(value: Any) -> str:

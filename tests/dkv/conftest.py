@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
 import pytest_asyncio
 
+from dkv import membership as membership_module
+from dkv import pilot as pilot_module
 from dkv.clock import MonotonicClock
 from dkv.directory import Directory
 from dkv.errors import DkvError, NotLeader
-from dkv.joining import MemberInfo
 from dkv.kv.state_machine import KeyValue
 from dkv.metrics import Distribution, Metrics
 from dkv.raft.contracts import NodeId
@@ -19,11 +21,7 @@ from dkv.raft.host import Host
 from dkv.raft.messages import Message
 from dkv.raft.status import PeerProgress, ReplicaStatus, Role
 from dkv.router import Router
-
-
-def member(number: int, incarnation: str = "0000000a") -> MemberInfo:
-    name = f"n{number}"
-    return MemberInfo(f"{name}.{incarnation}", name, f"127.0.0.1:3000{number}", f"127.0.0.1:5000{number}")
+from tests.dkv.membership_stage import N2, N3, Cluster, member
 
 
 class MemoryReplica:
@@ -208,3 +206,20 @@ async def inside() -> AsyncIterator[Inside]:
     yield inside
     await inside.host.stop()
     assert not inside.deaths
+
+
+@pytest_asyncio.fixture
+async def cluster(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cluster]:
+    monkeypatch.setattr(membership_module, "RETRY_S", 0.01)
+    monkeypatch.setattr(pilot_module, "LOOK_S", 0.001)
+    cluster = Cluster(inside)
+    await cluster.membership.write_me(inside.soon())
+    cluster.membership.caught_up()
+    for info in (N2, N3):
+        cluster.alive(info)
+        await cluster.join(info)
+    await cluster.admitted(N2, N3)
+    cluster.replica.changes.clear()
+    yield cluster
+    cluster.piloting.cancel()
+    await asyncio.gather(cluster.piloting, return_exceptions=True)

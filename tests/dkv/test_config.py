@@ -89,8 +89,15 @@ def test_bad_addresses_are_refused(text: str) -> None:
         ({"id": "n" * 65}, "a node's name"),
         ({"id": "n.1"}, "a node's name"),
         ({"rest": "0.0.0.0:1"}, "must name one host"),
-        ({"rest": "127.0.0.1:7", "raft": "127.0.0.1:7"}, "two ports"),
-        ({"join": ["127.0.0.1:0"]}, "--join"),
+        ({"rest": "127.0.0.1:7", "raft": "127.0.0.1:7"}, "each needs a port of its own"),
+        ({"gossip": "127.0.0.1:7", "raft": "127.0.0.1:7"}, "--gossip and --raft are both"),
+        ({"gossip_rpc": "127.0.0.1:40000"}, "--gossip and --gossip-rpc are both"),
+        ({"gossip": "0.0.0.0:1"}, "must name one host"),
+        ({"gossip_profile": "moon"}, "--gossip-profile 'moon': expected one of"),
+        ({"gossip_label": "x" * 256}, "at most 255"),
+        ({"gossip_key": "/nowhere/key"}, "--gossip-key /nowhere/key: No such file"),
+        ({"gossip_rpc_auth": "/nowhere/token", "gossip_rpc": "127.0.0.1:0"}, "No such file"),
+        ({"join": ["127.0.0.1:0"]}, "--join: the gossip address"),
         ({"rest": "30001"}, "--rest '30001': expected HOST:PORT"),
         ({"on_follower": "proxy"}, "redirect, forward"),
         ({"log_level": "loud"}, "debug, info"),
@@ -109,9 +116,11 @@ def test_refusals_say_what_to_write(settings: dict[str, object], sentence: str) 
     ("text", "sentence"),
     [
         ("id = ", "is not TOML"),
-        ('port = "1"', "unknown setting 'port'; known: data_dir"),
+        ('port = "1"', "unknown setting 'port'; known: autopilot, data_dir"),
         ("[raft_options]\nheartbeat_s = 9.0", "configuration file"),
         ("[raft_options]\nspeed = 9.0", "speed"),
+        ("[autopilot]\nspeed = 9.0", "speed"),
+        ("[autopilot]\nremove_failed_after_s = 0.0", "more than 0"),
     ],
 )
 def test_bad_files_are_refused(tmp_path: Path, text: str, sentence: str) -> None:
@@ -132,3 +141,48 @@ def test_a_short_secret_is_refused(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("123\n")
     with pytest.raises(StartupError, match="at least 16 bytes"):
         load({**LEAST, "secret_file": str(tmp_path / "secret")}, {})
+
+
+KEYS = ["MDEyMzQ1Njc4OWFiY2RlZg==", "ZmVkY2JhOTg3NjU0MzIxMA=="]
+
+
+@pytest.mark.parametrize("text", ["\n".join(KEYS), f" {KEYS[0]} \n\n{KEYS[1]}\n", f'["{KEYS[0]}", "{KEYS[1]}"]'])
+def test_gossip_keys_are_read_and_never_shown(tmp_path: Path, text: str) -> None:
+    (tmp_path / "keys").write_text(text)
+    config = load({**LEAST, "gossip_key": str(tmp_path / "keys")}, {})
+    assert config.gossip_keyring is not None
+    assert config.gossip_keyring.keys == (b"0123456789abcdef", b"fedcba9876543210")
+    assert config.effective()["gossip_key"] == "***"
+    assert not [key for key in (*KEYS, "0123456789abcdef") if key in repr(config) + repr(config.effective())]
+
+
+@pytest.mark.parametrize("text", ["", "hello", "MDEy", "[1]", "[", "\x00\xff"])
+def test_files_that_are_no_keys_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "keys").write_text(text)
+    with pytest.raises(StartupError, match=r"--gossip-key .*keys: .*serf keygen"):
+        load({**LEAST, "gossip_key": str(tmp_path / "keys")}, {})
+
+
+def test_the_token_of_the_rpc_is_read_and_never_shown(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("sesame\n")
+    settings = {**LEAST, "gossip_rpc": "127.0.0.1:0", "gossip_rpc_auth": str(tmp_path / "token")}
+    config = load(settings, {})
+    assert config.gossip_rpc_token == "sesame"
+    assert "sesame" not in repr(config) + repr(config.effective())
+    with pytest.raises(StartupError, match="for --gossip-rpc"):
+        load({**settings, "gossip_rpc": None}, {})
+    (tmp_path / "token").write_text("\n")
+    with pytest.raises(StartupError, match="is empty"):
+        load(settings, {})
+
+
+def test_patience_follows_the_profile_unless_it_is_told(tmp_path: Path) -> None:
+    assert [load({**LEAST, "gossip_profile": name}, {}).stabilization_s for name in ("local", "lan", "wan")] == [
+        0.3,
+        2.0,
+        10.0,
+    ]
+    (tmp_path / "dkv.toml").write_text("[autopilot]\nstabilization_s = 7.0\nremove_failed_after_s = 60.0\n")
+    config = load({**LEAST, "config": str(tmp_path / "dkv.toml"), "gossip_profile": "wan"}, {})
+    assert config.stabilization_s == 7.0
+    assert config.effective()["autopilot"] == {"stabilization_s": 7.0, "remove_failed_after_s": 60.0}

@@ -3,119 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping
-from pathlib import Path
-from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from dkv import membership as membership_module
-from dkv.directory import Directory, HintsFile, key_of, load_hints, members_in, name_in, save_hints
-from dkv.errors import BadRequest, MembershipRefused, NoLeader, NotLeader, RouteNotFound, Timeout, UnknownOutcome
-from dkv.joining import JoinRequest, MemberInfo
-from dkv.kv.commands import Row
-from dkv.membership import Membership, refusal_to_remove, validated
-
-Inside = Any
-
-
-def member(number: int, incarnation: str = "0000000a") -> MemberInfo:
-    name = f"n{number}"
-    return MemberInfo(f"{name}.{incarnation}", name, f"127.0.0.1:3000{number}", f"127.0.0.1:5000{number}")
-
-
-def request_of(info: MemberInfo, **changes: str) -> JoinRequest:
-    fields = {"identity": info.identity, "name": info.name, "rest": info.rest, "raft": info.raft, "version": "0"}
-    return JoinRequest(**{**fields, **changes})
-
-
-N1, N2, N3, N4 = (member(number) for number in (1, 2, 3, 4))
-
-
-class FakeLinks:
-    def __init__(self) -> None:
-        self.addresses: dict[str, str] = {}
-        self.up: set[str] = set()
-
-    def set_addresses(self, addresses: Mapping[str, str]) -> None:
-        self.addresses = dict(addresses)
-
-    def is_up(self, node: str) -> bool:
-        return node in self.up
-
-
-class Cluster:
-    """``n1``, the leader of ``n1 n2 n3``, and the calls that it makes to others."""
-
-    def __init__(self, inside: Inside) -> None:
-        self.inside = inside
-        self.replica = inside.replica
-        self.links = FakeLinks()
-        self.tasks: list[asyncio.Task[None]] = []
-        self.calls: list[tuple[str, str, str]] = []
-        self.answers: list[Exception] = []
-        self.remembered: list[MemberInfo] = []
-        inside.directory.follow([], complete=False)
-        self.membership = Membership(
-            inside.host,
-            inside.replica,
-            inside.router,
-            inside.directory,
-            self.links,
-            cluster="c1",
-            founder=N1.identity,
-            clock=inside.clock,
-            spawn=self.spawn,
-            call=self.call,
-            remember=self.remember,
-        )
-        inside.host.after_turn.append(self.membership.follow)
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        self.tasks.append(asyncio.ensure_future(work))
-
-    async def call(self, rest: str, method: str, path: str, body: Any, deadline: float) -> None:
-        self.calls.append((rest, method, path))
-        if self.answers:
-            raise self.answers.pop(0)
-
-    def remember(self, members: list[MemberInfo]) -> None:
-        self.remembered = members
-
-    async def join(self, info: MemberInfo, **changes: str) -> Any:
-        answer = await self.membership.join(request_of(info, **changes), self.inside.soon())
-        await asyncio.sleep(0)
-        return answer
-
-    async def admitted(self) -> None:
-        async with asyncio.timeout(10):
-            await asyncio.gather(*self.tasks)
-
-    def alive(self, *members: MemberInfo) -> None:
-        for info in members:
-            self.links.up.add(info.identity)
-            self.replica.contact_s[info.identity] = 0.1
-
-    def names(self) -> list[str]:
-        return [info.name for info in self.inside.directory.members()]
-
-
-@pytest_asyncio.fixture
-async def cluster(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cluster]:
-    monkeypatch.setattr(membership_module, "RETRY_S", 0.01)
-    cluster = Cluster(inside)
-    await cluster.membership.write_me(inside.soon())
-    cluster.membership.caught_up()
-    for info in (N2, N3):
-        cluster.alive(info)
-        await cluster.join(info)
-    await cluster.admitted()
-    cluster.replica.changes.clear()
-    yield cluster
-    for task in cluster.tasks:
-        task.cancel()
-    await asyncio.gather(*cluster.tasks, return_exceptions=True)
+from dkv.errors import MembershipRefused, NoLeader, NotLeader, RouteNotFound, Timeout, UnknownOutcome
+from dkv.gossip.wire.internal_queries import Status
+from dkv.joining import MemberInfo
+from tests.dkv.membership_stage import N1, N2, N3, N4, Cluster, member
 
 
 @pytest.mark.asyncio
@@ -123,45 +18,22 @@ async def test_a_joiner_gets_the_directory_and_then_a_vote(cluster: Cluster) -> 
     cluster.alive(N4)
     answer = await cluster.join(N4)
     assert (answer.cluster, answer.founder, answer.leader) == ("c1", N1.identity, N1.identity)
-    assert answer.members == [N1, N2, N3, N4]
-    await cluster.admitted()
+    await cluster.admitted(N4)
     assert cluster.replica.changes == [f"add {N4.identity}"]
     assert cluster.links.addresses[N4.identity] == N4.raft
     assert cluster.remembered == [N1, N2, N3, N4]
 
 
 @pytest.mark.asyncio
-async def test_a_vote_is_not_asked_for_before_the_joiner_can_be_reached(cluster: Cluster) -> None:
-    await cluster.join(N4)
-    await asyncio.sleep(0.03)
-    assert cluster.replica.changes == []
-    cluster.alive(N4)
-    await cluster.admitted()
-    assert cluster.replica.changes == [f"add {N4.identity}"]
-
-
-@pytest.mark.asyncio
-async def test_a_joiner_that_is_removed_while_it_catches_up_gets_no_vote(cluster: Cluster) -> None:
-    cluster.alive(N4)
-    cluster.replica.catching_up.add(N4.identity)
-    await cluster.join(N4)
-    await cluster.inside.turn()
-    await cluster.membership.remove("n4", cluster.inside.soon())
-    cluster.replica.catching_up.clear()
-    await cluster.inside.turn()
-    await cluster.admitted()
-    assert N4.identity not in cluster.replica.voters
-    assert cluster.names() == ["n1", "n2", "n3"]
-
-
-@pytest.mark.asyncio
 async def test_joining_again_changes_addresses_only(cluster: Cluster) -> None:
     cluster.alive(N4)
     await cluster.join(N4)
-    await cluster.admitted()
+    await cluster.admitted(N4)
     entries = len(cluster.replica.payloads)
     await cluster.join(N4)
     assert len(cluster.replica.payloads) == entries
+    cluster.gossip.views.clear()
+    cluster.membership.hear()
     await cluster.join(N4, raft="127.0.0.1:6")
     assert cluster.links.addresses[N4.identity] == "127.0.0.1:6"
     assert len(cluster.replica.payloads) == entries + 1
@@ -175,7 +47,7 @@ async def test_a_wiped_node_replaces_its_former_identity(cluster: Cluster) -> No
     cluster.links.up.discard(N3.identity)
     await cluster.join(wiped)
     cluster.alive(wiped)
-    await cluster.admitted()
+    await cluster.admitted(wiped)
     assert cluster.replica.changes == [f"remove {N3.identity}", f"add {wiped.identity}"]
     assert [info.identity for info in cluster.inside.directory.named("n3")] == [wiped.identity]
     # The former address stays for a farewell.
@@ -196,22 +68,6 @@ async def test_a_follower_sends_joiners_and_removers_to_the_leader(cluster: Clus
         with pytest.raises(NotLeader) as refusal:
             await question
         assert refusal.value.leader.rest == N2.rest
-
-
-@pytest.mark.parametrize(
-    ("changes", "says"),
-    [
-        ({"identity": "n4"}, "no identity"),
-        ({"identity": "n5.0000000a"}, "no identity"),
-        ({"identity": "n4.xyz"}, "no identity"),
-        ({"name": "n 4", "identity": "n 4.0000000a"}, "no identity"),
-        ({"rest": "30004"}, "HOST:PORT"),
-        ({"raft": "127.0.0.1:0"}, "port 0"),
-    ],
-)
-def test_bad_join_requests(changes: dict[str, str], says: str) -> None:
-    with pytest.raises(BadRequest, match=says):
-        validated(request_of(N4, **changes))
 
 
 @pytest.mark.asyncio
@@ -258,27 +114,20 @@ async def test_removal_below_a_live_majority_is_refused(cluster: Cluster) -> Non
     assert cluster.names() == ["n1", "n2"]
 
 
-@pytest.mark.parametrize(
-    ("voters", "live", "says"),
-    [
-        ("a", "a", "last voter"),
-        ("ab", "ab", None),
-        ("ab", "a", "only 0 are"),
-        ("abc", "abc", None),
-        ("abc", "bc", None),
-        ("abc", "ab", "only 1 are"),
-        ("abcd", "abc", None),
-        ("abcd", "ab", "only 1 are"),
-        ("abcde", "abc", "only 2 are"),
-        ("abcde", "bcd", None),
-    ],
-)
-def test_removal_keeps_a_live_majority(voters: str, live: str, says: str | None) -> None:
-    refusal = refusal_to_remove("a", list(voters), set(live))
-    assert (refusal is None) == (says is None)
-    if says is not None:
-        assert refusal is not None
-        assert says in refusal
+@pytest.mark.asyncio
+async def test_where_gossip_has_a_member_alive_it_is_dialled(cluster: Cluster) -> None:
+    moved = MemberInfo(N3.identity, "n3", "127.0.0.1:1", "127.0.0.1:2")
+    for stranger in ("", "c2"):
+        cluster.gossip.see(moved, cluster=stranger)
+        cluster.membership.hear()
+        assert cluster.links.addresses[N3.identity] == N3.raft
+    cluster.gossip.see(moved)
+    cluster.membership.hear()
+    assert cluster.links.addresses[N3.identity] == moved.raft
+    assert cluster.inside.directory.row(N3.identity) == N3
+    cluster.gossip.see(moved, Status.FAILED)
+    cluster.membership.hear()
+    assert cluster.links.addresses[N3.identity] == N3.raft
 
 
 @pytest.mark.asyncio
@@ -326,58 +175,12 @@ async def test_one_change_at_a_time(cluster: Cluster) -> None:
     assert cluster.names() == ["n1", "n2"]
 
 
-def test_hints_serve_until_the_rows_are_complete() -> None:
-    directory = Directory(N1, [N2, N3])
-    assert [info.name for info in directory.members()] == ["n2", "n3"]
-    moved = MemberInfo(N2.identity, N2.name, "127.0.0.1:1", "127.0.0.1:2")
-    directory.follow([moved], complete=False)
-    assert directory.members() == [moved, N3]
-    hint = directory.hint(N3.identity)
-    assert hint is not None
-    assert hint.rest == N3.rest
-    directory.follow([moved], complete=True)
-    assert directory.members() == [moved]
-    assert directory.hint(N3.identity) is None
-    assert directory.find(N1.identity) == N1
-    assert directory.hint(None) is None
-
-
-def test_rows_that_are_no_members_are_ignored() -> None:
-    value = '{"identity":"n1.0000000a","name":"n1","rest":"127.0.0.1:30001","raft":"127.0.0.1:50001"}'
-    assert members_in({key_of(N1.identity): Row(value, 1), "\x00other": Row("1", 1)}) == [N1]
-
-
-def test_hints_survive_a_restart(tmp_path: Path) -> None:
-    path = tmp_path / "members.json"
-    assert load_hints(path) == []
-    save_hints(path, [N1, N2])
-    assert load_hints(path) == [N1, N2]
-    path.write_text("{")
-    assert load_hints(path) == []
-
-
-def test_an_empty_directory_leaves_the_hints_alone(tmp_path: Path) -> None:
-    """A founder stopped before its own row is there must find its former ports again."""
-    begun: list[object] = []
-    HintsFile(tmp_path / "members.json", lambda work, done: begun.append(work)).remember([])
-    assert begun == []
-
-
-def test_hints_are_written_one_at_a_time_and_the_last_ones_win(tmp_path: Path) -> None:
-    begun: list[tuple[Any, Any]] = []
-    file = HintsFile(tmp_path / "members.json", lambda work, done: begun.append((work, done)))
-    for members in ([N1], [N1, N2], [N1, N3]):
-        file.remember(members)
-    while begun:
-        assert len(begun) == 1
-        work, done = begun.pop()
-        done(work())
-    assert load_hints(tmp_path / "members.json") == [N1, N3]
-    file.remember([N2])
-    begun.pop()[1](OSError("full"))
-    with pytest.raises(ValueError, match="bug"):
-        file.remember([N2]) or begun.pop()[1](ValueError("bug"))
-
-
-def test_names_in_identities() -> None:
-    assert [name_in(identity) for identity in ("n1.0000000a", "n1")] == ["n1", "n1"]
+@pytest.mark.asyncio
+async def test_a_node_of_another_cluster_is_noticed_once(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
+    cluster.gossip.see(member(3, "0000000b"), cluster="c2")
+    for _ in range(2):
+        cluster.membership.hear()
+    said = [record.getMessage() for record in caplog.records if "another cluster" in record.getMessage()]
+    assert said == [
+        f"n3, at {N3.rest}, belongs to another cluster (c2, ours is c1): it shares our gossip and nothing else"
+    ]

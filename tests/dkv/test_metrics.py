@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dkv.gossip.agent.figures import GossipFigures
 from dkv.metrics import BUCKETS_S, Distribution, Figures, Metrics
 
 
@@ -13,7 +14,26 @@ def lines_of(metrics: Metrics) -> list[str]:
     return body.decode().splitlines()
 
 
-FULL = Figures(True, True, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, {"n2": 12})
+GOSSIP = GossipFigures(
+    members={"alive": 5, "leaving": 0, "left": 1, "failed": 2},
+    health_score=3,
+    suspected=4,
+    broadcasts_queued=6,
+    packets_sent=7,
+    packets_received=8,
+    bytes_sent=9,
+    bytes_received=10,
+    streams_opened=11,
+    streams_accepted=12,
+    stream_bytes_sent=13,
+    stream_bytes_received=14,
+    send_failures=15,
+    refused={"encryption": 16},
+    suspicions=17,
+    refutations=18,
+    probe_failures=19,
+)
+FULL = Figures(True, True, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, {"n2": 12}, GOSSIP)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +59,24 @@ FULL = Figures(True, True, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, {"n2": 12})
         "dkv_disk_fsync_duration_seconds_count 0.0",
         "dkv_eventloop_lag_seconds_count 0.0",
         'dkv_network_peer_round_trip_time_seconds_count{peer="n2"} 1.0',
+        'dkv_gossip_members{status="alive"} 5.0',
+        'dkv_gossip_members{status="failed"} 2.0',
+        "dkv_gossip_health_score 3.0",
+        "dkv_gossip_suspected 4.0",
+        "dkv_gossip_broadcasts_queued 6.0",
+        "dkv_gossip_packets_sent_total 7.0",
+        "dkv_gossip_packets_received_total 8.0",
+        "dkv_gossip_bytes_sent_total 9.0",
+        "dkv_gossip_bytes_received_total 10.0",
+        "dkv_gossip_streams_opened_total 11.0",
+        "dkv_gossip_streams_accepted_total 12.0",
+        "dkv_gossip_stream_bytes_sent_total 13.0",
+        "dkv_gossip_stream_bytes_received_total 14.0",
+        "dkv_gossip_send_failures_total 15.0",
+        'dkv_gossip_refused_total{reason="encryption"} 16.0',
+        "dkv_gossip_suspicions_total 17.0",
+        "dkv_gossip_refutations_total 18.0",
+        "dkv_gossip_probe_failures_total 19.0",
     ],
 )
 def test_the_contract_s_names(line: str) -> None:
@@ -52,6 +90,10 @@ def test_the_contract_s_names(line: str) -> None:
     lines = lines_of(metrics)
     assert line in lines
     assert not [line for line in lines if "_created" in line or "/never/used" in line]
+
+
+def test_a_node_that_does_not_gossip_yet_says_nothing_of_it() -> None:
+    assert not [line for line in lines_of(Metrics("1")) if "gossip" in line]
 
 
 def test_build_info() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,10 +14,14 @@ from dkv.addresses import Address
 from dkv.clock import MonotonicClock
 from dkv.errors import BadRequest, LeaderHint, MembershipRefused, NotLeader, StartupError, UnknownOutcome, Unreachable
 from dkv.gate import Gate
+from dkv.gossip.agent.views import MemberView
+from dkv.gossip.wire.internal_queries import Status
+from dkv.gossip.wire.particulars import Address as GossipAddress
 from dkv.identity import Identity
 from dkv.joining import MemberInfo
 from dkv.levels import Level
 from dkv.residence import Residence
+from dkv.sightings import tags_of
 
 ME = MemberInfo("n2.0000000b", "n2", "127.0.0.1:30002", "127.0.0.1:50002")
 FOUNDER = MemberInfo("n1.0000000a", "n1", "127.0.0.1:30001", "127.0.0.1:50001")
@@ -24,9 +29,24 @@ ANSWER = {
     "cluster": "c1",
     "founder": FOUNDER.identity,
     "leader": FOUNDER.identity,
-    "members": [{"identity": FOUNDER.identity, "name": "n1", "rest": FOUNDER.rest, "raft": FOUNDER.raft}],
 }
-A, B = Address("127.0.0.1", 1), Address("127.0.0.1", 2)
+A, B = "127.0.0.1:1", "127.0.0.1:2"
+TARGETS = (Address("127.0.0.1", 40001),)
+
+
+class Seen:
+    """Gossip: members of cluster ``c1`` at these REST addresses."""
+
+    def __init__(self, *rest: str) -> None:
+        self.rest = rest
+
+    def members(self) -> list[MemberView]:
+        infos = [MemberInfo(f"m{at}.0000000a", f"m{at}", rest, "127.0.0.1:9") for at, rest in enumerate(self.rest)]
+        place = GossipAddress("127.0.0.1", 40009)
+        return [MemberView(info.name, place, tags_of(info, "0", "c1"), Status.ALIVE, 0.0) for info in infos]
+
+    def force_leave(self, name: str) -> None:
+        raise AssertionError("nobody asked for it")
 
 
 class Members:
@@ -46,21 +66,20 @@ class Members:
         return answer
 
 
-async def join(members: Members, *targets: Address) -> tuple[Identity, list[MemberInfo]]:
-    return await Residence(ME, targets, members.call, MonotonicClock()).found_or_join()
+async def join(members: Members, *seen: str) -> Identity:
+    return await Residence(ME, TARGETS, Seen(*seen), members.call, MonotonicClock()).found_or_join()
 
 
 @pytest.mark.asyncio
 async def test_without_targets_a_node_founds() -> None:
-    identity, members = await join(Members())
-    assert (identity.identity, identity.founder, members) == (ME.identity, ME.identity, [ME])
+    identity = await Residence(ME, (), Seen(A), Members().call, MonotonicClock()).found_or_join()
+    assert (identity.identity, identity.founder) == (ME.identity, ME.identity)
 
 
 @pytest.mark.asyncio
-async def test_a_joiner_is_who_it_is_and_where_the_members_are() -> None:
-    identity, members = await join(Members(p1=[ANSWER]), A)
+async def test_a_joiner_is_who_it_is() -> None:
+    identity = await join(Members(p1=[ANSWER]), A)
     assert identity == Identity(cluster="c1", name="n2", identity=ME.identity, founder=FOUNDER.identity)
-    assert members == [FOUNDER]
 
 
 @pytest.mark.asyncio
@@ -68,8 +87,25 @@ async def test_a_joiner_asks_until_somebody_lets_it_in(monkeypatch: pytest.Monke
     monkeypatch.setattr(residence_module, "RETRY_S", 0.0)
     hint = NotLeader("there", leader=LeaderHint("n1", FOUNDER.rest))
     members = Members(p1=[Unreachable("down")], p2=[UnknownOutcome("cut"), hint], p30001=[ANSWER])
-    assert (await join(members, A, B))[0].cluster == "c1"
-    assert members.asked == [str(A), str(B), str(A), str(B), FOUNDER.rest]
+    assert (await join(members, A, B)).cluster == "c1"
+    assert members.asked == [A, B, A, B, FOUNDER.rest]
+
+
+@pytest.mark.asyncio
+async def test_a_joiner_waits_until_gossip_shows_a_member_and_says_what_it_waits_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(residence_module, "RETRY_S", 0.0)
+    monkeypatch.setattr(residence_module, "COMPLAIN_S", 0.0)
+    seen = Seen()
+    joining = asyncio.ensure_future(
+        Residence(ME, TARGETS, seen, Members(p1=[ANSWER]).call, MonotonicClock()).found_or_join()
+    )
+    while not caplog.records:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    assert "no member answers at 127.0.0.1:40001. --join wants the gossip address" in caplog.text
+    seen.rest = (A,)
+    assert (await joining).cluster == "c1"
 
 
 @pytest.mark.parametrize("error", [BadRequest("no such name"), MembershipRefused("n2 is alive")])
@@ -78,6 +114,15 @@ async def test_a_refusal_ends_the_start(monkeypatch: pytest.MonkeyPatch, error: 
     monkeypatch.setattr(residence_module, "RETRY_S", 0.0)
     with pytest.raises(StartupError, match=f"does not let this node in: {error}"):
         await join(Members(p1=[error]), A)
+
+
+@pytest.mark.asyncio
+async def test_a_refusal_counts_once_a_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(residence_module, "RETRY_S", 0.0)
+    refusals = [MembershipRefused("n2 is alive")] * (residence_module.REFUSED_MAX - 1)
+    members = Members(p1=[*refusals, ANSWER], p2=[MembershipRefused("n2 is alive")])
+    assert (await join(members, A, B)).cluster == "c1"
+    assert members.asked == [A] * residence_module.REFUSED_MAX
 
 
 def test_identities_are_drawn_and_kept() -> None:
@@ -135,5 +180,5 @@ async def test_a_joiner_that_hears_of_no_leader_asks_again(voters: tuple[str, ..
         replica=SimpleNamespace(status=lambda: SimpleNamespace(voters=voters)),
         directory=SimpleNamespace(members=lambda: [ME, FOUNDER]),
     )
-    await Residence(ME, (), call, MonotonicClock())._ask_again(organs)
+    await Residence(ME, (), Seen(), call, MonotonicClock())._ask_again(organs)
     assert asked == [f"{FOUNDER.rest} POST /join"] * joins

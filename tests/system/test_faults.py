@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.system.test_node import Process, eventually
+from tests.system.processes import Process, eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -79,7 +79,7 @@ def victims(tmp_path: Path) -> Iterator[dict[str, Victim]]:
     try:
         nodes["n1"] = Victim(tmp_path, "n1").wait_ready()
         for name in NAMES[1:]:
-            nodes[name] = Victim(tmp_path, name, "--join", nodes["n1"].ready["rest"])
+            nodes[name] = Victim(tmp_path, name, "--join", nodes["n1"].ready["gossip"])
         for name in NAMES[1:]:
             nodes[name].wait_ready()
         for node in nodes.values():
@@ -117,12 +117,17 @@ def test_a_leader_that_is_cut_off_neither_leads_nor_answers_and_follows_after_th
         assert [one.read("a"), other.read("a")] == ["2", "2"]
         assert old.ask("GET", "/v1/kv/a?level=none").json["val"] == "1", "its own state is as old as the cut"
         assert old.faults("GET")["effects"]
+        for node in victims.values():  # the cut is one for gossip as well
+            eventually(lambda node=node: node.gossip()[old.name], "failed")
+        assert one.voters() == [*NAMES], "to be silent costs no vote"
     finally:
         victims[old.name] = old
     for node in victims.values():
         assert node.faults("DELETE")["links"] == {}
     eventually(lambda: old.leader() in victims and old.leader() != old.name, True)
     assert old.read("a") == "2"
+    for node in victims.values():
+        eventually(node.gossip, dict.fromkeys(NAMES, "alive"))
     put(old, "b", "3")
     eventually(lambda: level(victims), True)
 

@@ -2,142 +2,28 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.system.processes import PATIENCE_S, Start, cluster, eventually
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
-
-PATIENCE_S = 60.0
-
-
-class Reply:
-    """Status, headers and JSON of one answer."""
-
-    def __init__(self, response: http.client.HTTPResponse) -> None:
-        self.status = response.status
-        self.headers = response.headers
-        content = response.read()
-        self.json: Any = json.loads(content) if content else None
-
-
-class Process:
-    """One ``dkv serve``. ``ready`` is its ready line."""
-
-    def __init__(self, directory: Path, name: str, *flags: str, rest: str = "127.0.0.1:0") -> None:
-        self.directory = directory
-        self.name = name
-        self.log = (directory / f"{name}.log").open("ab")
-        command = [sys.executable, "-m", "dkv", "serve", "--id", name, "--rest", rest, "--raft", "127.0.0.1:0"]
-        command += ["--data-dir", str(directory / name), *flags]
-        self.child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log, text=True)
-        self.ready: dict[str, Any] = {}
-
-    def wait_ready(self) -> Process:
-        assert self.child.stdout is not None
-        line = self.child.stdout.readline()
-        assert line, f"{self.name} ended with {self.child.wait()}:\n{self.output()[-3000:]}"
-        self.ready = json.loads(line)
-        assert self.ready["event"] == "ready"
-        return self
-
-    def output(self) -> str:
-        return (self.directory / f"{self.name}.log").read_text()
-
-    def ask(self, method: str, path: str, body: Any = None) -> Reply:
-        connection = http.client.HTTPConnection(self.ready["rest"], timeout=PATIENCE_S)
-        try:
-            headers = {"Content-Type": "application/json"}
-            connection.request(method, path, None if body is None else json.dumps(body), headers)
-            return Reply(connection.getresponse())
-        finally:
-            connection.close()
-
-    def put(self, key: str, value: str) -> Reply:
-        """At whichever node leads."""
-        reply = self.ask("PUT", f"/v1/kv/{key}?forward=1", value)
-        assert reply.status == 200, reply.json
-        return reply
-
-    def get(self, key: str) -> Any:
-        reply = self.ask("GET", f"/v1/kv/{key}")
-        assert reply.status == 200, reply.json
-        return reply.json["val"]
-
-    def voters(self) -> list[str]:
-        return sorted(self.ask("GET", "/nodes").json["voters"])
-
-    def end(self, number: int = signal.SIGTERM) -> int:
-        self.child.send_signal(number)
-        return self.wait()
-
-    def wait(self) -> int:
-        code = self.child.wait(PATIENCE_S)
-        self.close()
-        return code
-
-    def close(self) -> None:
-        if self.child.poll() is None:
-            self.child.kill()
-            self.child.wait()
-        assert self.child.stdout is not None
-        self.child.stdout.close()
-        self.log.close()
-
-
-Start = Callable[..., Process]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Start a node; all are killed at the end."""
-    processes: list[Process] = []
-
-    def begin(name: str, *flags: str, wait: bool = True, **more: Any) -> Process:
-        process = Process(tmp_path, name, *flags, **more)
-        processes.append(process)
-        return process.wait_ready() if wait else process
-
-    yield begin
-    for process in processes:
-        process.close()
-
-
-def eventually(check: Callable[[], Any], wanted: Any) -> None:
-    """Real processes have no other clock than the wall's."""
-    give_up = time.monotonic() + PATIENCE_S
-    while (seen := check()) != wanted:
-        assert time.monotonic() < give_up, f"wanted {wanted}, still {seen}"
-        time.sleep(0.05)
-
-
-def cluster(start: Start, count: int) -> list[Process]:
-    founder = start("n1")
-    joiners = [start(f"n{number}", "--join", founder.ready["rest"], wait=False) for number in range(2, count + 1)]
-    nodes = [founder, *(joiner.wait_ready() for joiner in joiners)]
-    for node in nodes:
-        eventually(node.voters, [f"n{number}" for number in range(1, count + 1)])
-    return nodes
 
 
 def test_one_node_keeps_its_data_and_its_identity(start: Start, tmp_path: Path) -> None:
     node = start("n1")
-    assert set(node.ready) == {"event", "id", "identity", "cluster", "rest", "raft", "pid", "leader"}
+    assert set(node.ready) == {"event", "id", "identity", "cluster", "rest", "gossip", "raft", "pid", "leader"}
     node.put("a", "1")
     assert (tmp_path / "n1").stat().st_mode & 0o777 == 0o700
     assert node.ask("GET", "/readyz?verbose").json["checks"]["read"] == "ok"
     assert node.end() == 0
-    # --join is ignored by a node that knows where it belongs; its ports are those of its former life.
+    # A node that knows where it belongs asks nobody to be let in; its ports are those of its former life.
     again = start("n1", "--join", "127.0.0.1:1")
     assert {**again.ready, "pid": 0} == {**node.ready, "pid": 0}
     assert again.get("a") == "1"
@@ -162,6 +48,10 @@ def test_refusals_are_one_line_and_exit_code_2(start: Start, tmp_path: Path) -> 
             "name": (["--id", "n 1"], "a node's name"),
             "rest": (["--rest", f"127.0.0.1:{port}"], "address already in use"),
             "raft": (["--raft", f"127.0.0.1:{port}"], "cannot listen"),
+            "gossip": (["--gossip", f"127.0.0.1:{port}"], f"cannot listen on 127.0.0.1:{port} for gossip"),
+            "rpc": (["--gossip-rpc", f"127.0.0.1:{port}"], f"127.0.0.1:{port}"),
+            "key": (["--gossip-key", str(tmp_path / "file")], "serf keygen"),
+            "profile": (["--gossip-profile", "moon"], "expected one of lan, wan, local"),
             "locked": (["--data-dir", str(tmp_path / "n1")], "in use by another process"),
             "file": (["--data-dir", str(tmp_path / "file")], "File exists"),
             "config": (["--config", str(tmp_path / "none.toml")], "No such file"),
@@ -232,7 +122,7 @@ def test_a_wiped_node_comes_back_under_a_new_identity(start: Start, tmp_path: Pa
     nodes[0].put("a", "1")
     nodes[2].end(signal.SIGKILL)
     (tmp_path / "n3").rename(tmp_path / "away")
-    wiped = start("n3", "--join", nodes[0].ready["rest"])
+    wiped = start("n3", "--join", nodes[0].ready["gossip"])
     assert wiped.ready["identity"] != nodes[2].ready["identity"]
     assert wiped.ready["cluster"] == nodes[2].ready["cluster"]
     for node in (nodes[0], nodes[1], wiped):

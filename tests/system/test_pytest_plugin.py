@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 THEIRS = """
 def test_theirs(dkv_cluster):
-    cluster = dkv_cluster(n=1, node_command={command!r}, port_offset=6100)
+    cluster = dkv_cluster(n=1, node_command={command!r}, port_offset=4600)
     with cluster.client() as client:
         for number in range(20):
             client.set(f"k{{number}}", f"v{{number}}")
@@ -29,7 +29,7 @@ def test_theirs(dkv_cluster):
 
 
 def test_faults_by_plan_and_by_hand(dkv_cluster: MakeCluster) -> None:
-    cluster = dkv_cluster(n=3, faults="kill,pause", seed=3, time_s=10.0, port_offset=6000)
+    cluster = dkv_cluster(n=3, faults="kill,pause", seed=3, time_s=10.0, port_offset=4500)
     done = 0
     with cluster.client(timeout_s=10.0) as client, cluster.client(timeout_s=10.0) as other:
         for number in range(150):

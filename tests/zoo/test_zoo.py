@@ -69,6 +69,7 @@ def test_each_is_reached(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> No
 def _short_life(directory: Path) -> str:
     """A node's log."""
     command = [*NODE, "--watch", "serve", "--id", "n1", "--rest", "127.0.0.1:0", "--raft", "127.0.0.1:0"]
+    command += ["--gossip", "127.0.0.1:0"]
     with (directory / "log").open("wb") as log:
         node = subprocess.Popen(
             [*command, "--data-dir", str(directory / "n1")], cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True

@@ -16,7 +16,7 @@ import pytest
 from dkv.api.limits import Limits
 from dkv.api.server import ApiServer, OnFollower
 from dkv.errors import LeaderHint
-from dkv.joining import JoinAnswer, JoinRequest, MemberInfo
+from dkv.joining import JoinAnswer, JoinRequest
 from dkv.kv.commands import Batch, Command, Result, encode_batch
 from dkv.kv.state_machine import KeyValue
 from dkv.levels import Level
@@ -100,8 +100,7 @@ class FakeOperations:
 
     async def join(self, request: JoinRequest, deadline: float) -> JoinAnswer:
         self._call("join", request)
-        member = MemberInfo("n1.00000000", "n1", "127.0.0.1:1", "127.0.0.1:3")
-        return JoinAnswer("c", "n1.00000000", [member], "n1.00000000")
+        return JoinAnswer("c", "n1.00000000", "n1.00000000")
 
     async def leave(self, deadline: float) -> None:
         self._call("leave")

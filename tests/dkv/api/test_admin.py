@@ -55,7 +55,7 @@ async def test_what_can_be_done(start_edge: Any) -> None:
         assert (await edge.ask("POST", "/leader")).status == 200
         joined = await edge.ask("POST", "/join", JOINER)
         assert joined.body["founder"] == "n1.00000000"
-        assert joined.body["members"][0]["raft"] == "127.0.0.1:3"
+        assert joined.body["leader"] == "n1.00000000"
         assert (await edge.ask("POST", "/leave")).body == {"left": True}
         assert (await edge.ask("DELETE", "/nodes/n3")).body == {"node": "n3", "removed": True}
         assert edge.operations.calls == [

@@ -143,6 +143,29 @@ def test_tables_line_up(node: Any) -> None:
     assert "\x1b" not in result.stdout
 
 
+def test_nodes_shows_what_gossip_says_beside_the_members(node: Any) -> None:
+    seen = {"status": "alive", "since_s": 3.0, "address": "127.0.0.1:40001"}
+    members = [{"id": "n1", "voter": True, "gossip": seen}, {"id": "n2", "voter": True, "gossip": None}]
+    others = [{"name": "a1", "address": "127.0.0.1:7946", "status": "failed", "tags": {}}]
+    script(node, members=members, others=others, autopilot=[{"member": "n2"}])
+    lines = run("nodes", "-n", node.address, "--no-color").stdout.splitlines()
+    assert [line.split() for line in (lines[0], *lines[2:])] == [
+        ["id", "voter", "gossip"],
+        ["n1", "yes", "alive"],
+        ["n2", "yes", "-"],
+        ["a1", "-", "failed"],
+    ]
+    document = json.loads(run("nodes", "-n", node.address, "-o", "json").stdout)
+    assert document["members"][0]["gossip"] == seen
+
+
+def test_status_counts_the_members_of_gossip(node: Any) -> None:
+    script(node, id="n1", gossip={"members": {"alive": 4, "leaving": 0, "left": 0, "failed": 1}})
+    lines = run("status", "-n", node.address, "--no-color").stdout.splitlines()
+    assert lines[0].split() == ["node", "id", "gossip"]
+    assert "4 alive, 1 failed" in lines[2]
+
+
 def test_leader(node: Any) -> None:
     script(node, id="n2", rest="127.0.0.1:30002")
     result = run("leader", "-n", node.address)

@@ -19,7 +19,7 @@ class Process:
 
     def __init__(self, directory):
         command = [sys.executable, "-m", "dkv", "serve", "--id", "n1", "--data-dir", str(directory)]
-        command += ["--rest", "127.0.0.1:0", "--raft", "127.0.0.1:0", "--fault-port", "0"]
+        command += ["--rest", "127.0.0.1:0", "--raft", "127.0.0.1:0", "--gossip", "127.0.0.1:0", "--fault-port", "0"]
         self.errors = directory.with_suffix(".log").open("w+")
         self.child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.errors, text=True)
         event = {}
