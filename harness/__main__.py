@@ -6,7 +6,7 @@ from harness.cli import verbs
 
 
 def main() -> None:
-    """Run one verb; exits 0 (fine), 1 (refused or failed) or 2 (unknown, or a wrong command line)."""
+    """Run one verb; exits 0 (fine), 1 (refused or failed), 2 (unknown) or 64 (wrong usage)."""
     verbs(prog_name="dkv-harness")
 
 

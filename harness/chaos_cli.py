@@ -1,6 +1,6 @@
 """The verbs ``chaos`` (a run, the same run again, the search for a smaller one that fails) and ``doctor``.
 
-Exit codes: 0 valid, 1 invalid, 2 unknown, 3 the testbed itself had trouble (64: wrong usage).
+Exit codes: 0 valid, 1 invalid, 2 unknown, 3 the testbed itself had trouble, 64 wrong usage.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ import click
 from harness.errors import HarnessError, UsageError
 
 TROUBLE = 3
-WRONG_USAGE = 64
-"""EX_USAGE: 2 means unknown here."""
 
 
 @click.command("chaos")
@@ -43,7 +41,7 @@ WRONG_USAGE = 64
 def chaos(context: click.Context, /, output: str | None, **options: Any) -> None:
     """Torment a real cluster under load, judge what its clients saw, and say what went wrong.
 
-    Exit codes: 0 valid, 1 invalid, 2 unknown, 3 trouble with the testbed itself.
+    Exit codes: 0 valid, 1 invalid, 2 unknown, 3 trouble with the testbed itself, 64 wrong usage.
     """
     from harness.chaos import commands  # other verbs start nodes, which need the processor more than our imports do
 
@@ -51,7 +49,7 @@ def chaos(context: click.Context, /, output: str | None, **options: Any) -> None
     try:
         sys.exit(commands.chaos(as_json=as_json, **options))
     except HarnessError as error:
-        code = WRONG_USAGE if isinstance(error, UsageError) else TROUBLE
+        code = error.exit_code if isinstance(error, UsageError) else TROUBLE
         _failed(error, code, as_json)
         sys.exit(code)
     except KeyboardInterrupt:
@@ -72,7 +70,8 @@ def _failed(error: HarnessError, code: int, as_json: bool) -> None:
 def doctor(context: click.Context, /, output: str | None, port_offset: int) -> None:
     """Try every kind of fault on this machine: works, substitute, or not available; about 15 seconds.
 
-    Exit code 0: every kind works, or a substitute does; 1: some kind is not available; 3: no cluster could be started.
+    Exit codes: 0 every kind works, or a substitute does; 1 some kind is not available; 3 no cluster could be started;
+    64 wrong usage.
     """
     from harness import examination
 

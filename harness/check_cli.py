@@ -33,7 +33,7 @@ def check(
 
     FILE: JSON lines of a chaos run (or the run's directory), EDN of Jepsen or Knossos, or a Jepsen log.
 
-    Exit codes: 0 linearizable, 1 not, 2 unknown (undecided, or a file that cannot be understood).
+    Exit codes: 0 linearizable, 1 not, 2 unknown (undecided, or a file that cannot be understood), 64 wrong usage.
     """
     from harness import checking  # other verbs start nodes, which need the processor more than our imports do
     from harness.checker.judging import STEPS_MAX

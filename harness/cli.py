@@ -6,7 +6,8 @@ import functools
 import random
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -15,7 +16,7 @@ from harness import foreground, growth, logs, partitions, ports, rundir, startup
 from harness.chaos_cli import chaos, doctor
 from harness.check_cli import check
 from harness.cluster import GRACE_S, Cluster
-from harness.errors import HarnessError, Refused, UsageError
+from harness.errors import WRONG_USAGE, HarnessError, Refused, UsageError
 from harness.report.command import report
 from harness.rundir import RunDir
 from harness.selectors import ROLES, select
@@ -31,14 +32,35 @@ SELECTOR = f"SELECTOR: names (n1 or n1,n2), or {', '.join(ROLES)}."
 Body = Callable[..., None]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@contextmanager
+def _wrong_usage() -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        error.exit_code = WRONG_USAGE  # type: ignore[misc]  # of this one: `dkv` keeps click's own
+        raise
+
+
+class Verbs(click.Group):
+    """Every command line that click refuses, a verb's too, ends with WRONG_USAGE."""
+
+    def make_context(self, *arguments: Any, **extra: Any) -> click.Context:
+        with _wrong_usage():
+            return super().make_context(*arguments, **extra)
+
+    def invoke(self, context: click.Context) -> Any:
+        with _wrong_usage():
+            return super().invoke(context)
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--dir", "directory", help="Run directory (default: $DKV_RUN_DIR, else .dkv).")
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", help="For people or programs.")
 @click.pass_context
 def verbs(context: click.Context, directory: str | None, output: str) -> None:
     """Start a local dkv cluster, break it, grow it, and see how it stands.
 
-    Exit codes: 0 fine, 1 refused or failed, 2 outcome unknown or wrong usage.
+    Exit codes: 0 fine, 1 refused or failed, 2 outcome unknown, 64 wrong usage.
     """
     context.obj = {"directory": directory, "output": output}
 
@@ -70,7 +92,7 @@ def _act(view: View, run_dir: RunDir, action: Callable[[Cluster], Sequence[str]]
     with view.progress() as say:
         cluster = Cluster(run_dir, random.Random(), say)
         told = action(cluster)
-        survey, broken = cluster.survey(resources=True), partitions.look(run_dir)
+        survey, broken = partitions.stand(cluster, detailed=True)
     view.done(told, survey, broken)
 
 
@@ -82,7 +104,8 @@ def _act(view: View, run_dir: RunDir, action: Callable[[Cluster], Sequence[str]]
     "--port-offset",
     type=click.IntRange(0, ports.OFFSET_MAX),
     default=0,
-    help=f"Added to the ports from {ports.REST_BASE} and {ports.RAFT_BASE} on (moves on by itself if they are taken).",
+    help=f"Added to the ports from {ports.REST_BASE}, {ports.RAFT_BASE} and {ports.GOSSIP_BASE} on (moves on by itself "
+    "if they are taken).",
 )
 @click.option(
     "--fault-port/--no-fault-port",
@@ -90,6 +113,12 @@ def _act(view: View, run_dir: RunDir, action: Callable[[Cluster], Sequence[str]]
     default=True,
     help=f"Give each new node a fault port (from {ports.FAULT_BASE} on, 127.0.0.1 only), by which `partition`, "
     "`isolate`, `slow` and `heal` work: this is a testbed. [default: yes]",
+)
+@click.option(
+    "--gossip-key",
+    "encrypted",
+    is_flag=True,
+    help="Make a key in the run directory (gossip.key) by which all nodes encrypt their gossip.",
 )
 def up(
     view: View,
@@ -99,10 +128,11 @@ def up(
     node_command: str | None,
     port_offset: int,
     fault_ports: bool,
+    encrypted: bool,
 ) -> None:
     """Start COUNT nodes (default 3), or the stopped cluster of the run directory from its data."""
     began = startup.process_began()
-    plan = startup.prepare(run_dir, count, node_command, port_offset, fault_ports=fault_ports)
+    plan = startup.prepare(run_dir, count, node_command, port_offset, fault_ports=fault_ports, encrypted=encrypted)
     foreground.interrupt_on_signals()
     supervisor = startup.launch(run_dir, attached=not detach)
     cluster = Cluster(run_dir, random.Random(), lambda _: None)
@@ -148,6 +178,7 @@ def _present(view: View, run_dir: RunDir, plan: Plan, serving: Serving, detach: 
     view.say(f"""
   write   curl -sS http://{leader.rest}/ -d '{{"cmd": "set", "key": "greeting", "val": "hello"}}'
   read    curl -sS http://{other.rest}/ -d '{{"cmd": "get", "key": "greeting"}}'
+  gossip  serf members -rpc-addr={leader.gossip_rpc}
   break   dkv-harness kill leader{here}
   stop    {stop}""")
 
@@ -172,8 +203,8 @@ def status(view: View, run_dir: RunDir) -> None:
         roster = run_dir.load()
         known = f"; `up` starts its {len(roster.nodes)} nodes again" if roster else "; `up` makes one"
         raise Refused(f"no cluster is running in {run_dir.path}{known}")
-    survey = Cluster(run_dir, random.Random(), lambda _: None).survey(resources=True)
-    view.survey(survey, partitions.look(run_dir))
+    survey, broken = partitions.stand(Cluster(run_dir, random.Random(), lambda _: None), detailed=True)
+    view.survey(survey, broken)
     if health(survey) not in (Health.HEALTHY, Health.DEGRADED):
         sys.exit(1)
 
@@ -194,11 +225,11 @@ def show_logs(view: View, run_dir: RunDir, selector: str, follow: bool, lines: i
     roster = run_dir.load()
     if roster is None:
         raise Refused(f"there is no cluster in {run_dir.path}")
-    if set(selector.split(",")) <= {*roster.names, "all"}:
-        names = select(selector, roster.names, None, random.Random())
-    else:  # roles need a living cluster
+    if {*selector.split(",")} & {*ROLES} - {"all"}:  # roles need a living cluster
         cluster = Cluster(run_dir, random.Random(), lambda _: None)
         names = [member.name for member in cluster.choose(selector, lambda _: True, cluster.survey())]
+    else:
+        names = select(selector, roster.names, None, random.Random())
 
     def emit(name: str, line: str) -> None:
         if view.as_json:
@@ -304,7 +335,7 @@ def heal(view: View, run_dir: RunDir) -> None:
 @verb("clean")
 def clean(view: View, run_dir: RunDir) -> None:
     """Delete the data and the logs of a stopped cluster."""
-    if run_dir.load() is None and not (run_dir.path / "nodes").exists():
+    if not run_dir.is_used:
         view.done([f"there is nothing to delete in {run_dir.path}"])
         return
     run_dir.remove()

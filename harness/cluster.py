@@ -36,9 +36,9 @@ class Cluster:
     def __init__(self, run_dir: RunDir, rng: random.Random, say: Say) -> None:
         self.run_dir, self.rng, self.say = run_dir, rng, say
 
-    def survey(self, *, resources: bool = False) -> Survey:
-        """How everything stands now."""
-        return observe.survey(self.run_dir, resources=resources)
+    def survey(self, *, detailed: bool = False) -> Survey:
+        """How everything stands now; ``detailed``: as of ``observe.survey``."""
+        return observe.survey(self.run_dir, detailed=detailed)
 
     def choose(self, selector: str, able: Callable[[Member], bool], survey: Survey) -> list[Member]:
         """The members that a selector means; roles are drawn from those that are ``able``."""

@@ -1,6 +1,10 @@
-"""How a verb can end badly, and the exit code that scripts may rely on (0 fine, 1 refused or failed, 2 unknown)."""
+"""How a verb can end badly, and the exit code that scripts may rely on: 0 fine, 1 refused or failed, 2 unknown,
+64 wrong usage."""
 
 from __future__ import annotations
+
+WRONG_USAGE = 64
+"""EX_USAGE of sysexits.h. Not 2, as click has it: 2 says that an outcome, or a verdict, is unknown."""
 
 
 class HarnessError(Exception):
@@ -22,7 +26,7 @@ class Undecided(HarnessError):
 class UsageError(HarnessError):
     """The command line asks for something that does not exist."""
 
-    exit_code = 2
+    exit_code = WRONG_USAGE
 
 
 class NodeDied(Refused):

@@ -8,14 +8,15 @@ import time
 from types import FrameType
 from typing import NoReturn
 
-from harness import startup
+from harness import partitions, startup
 from harness.cluster import GRACE_S, Cluster
 from harness.errors import HarnessError
 from harness.survey import Survey, changes
+from harness.systems.links import Broken
 from harness.view import View
 
 WATCH_S = 0.5
-"""Between two looks at the cluster: five requests to ``/status`` cost the nodes nothing."""
+"""Between two looks at the cluster: a request to ``/status`` and one to the fault port cost a node nothing."""
 
 
 class Ended(Exception):
@@ -34,17 +35,23 @@ def interrupt_on_signals() -> None:
 
 def watch(cluster: Cluster, supervisor: subprocess.Popen[bytes], survey: Survey, view: View) -> None:
     """Tell every change. Raises Ended, or KeyboardInterrupt from a signal."""
+    broken = Broken()
     while True:
         time.sleep(WATCH_S)
         try:
-            now = cluster.survey()
+            now, broken_now = partitions.stand(cluster)
         except HarnessError:
             if supervisor.poll() is not None:
                 raise Ended from None
             continue
-        for sentence in changes(survey, now):
+        for sentence in (*_mended(broken, broken_now), *changes(survey, now)):
             view.say(f"{time.strftime('%H:%M:%S')} {sentence}")
-        survey = now
+        survey, broken = now, broken_now
+
+
+def _mended(before: Broken, after: Broken) -> list[str]:
+    """What is broken between the nodes, where that changed."""
+    return [] if before == after else after.sentences() or ["every link is whole again"]
 
 
 def stop(cluster: Cluster, supervisor: subprocess.Popen[bytes], view: View) -> None:

@@ -8,11 +8,15 @@ from harness.cluster import Cluster
 from harness.control import ask
 from harness.errors import Refused, Undecided
 from harness.exchange import Reply, Unanswered, exchange
+from harness.gossip import described
 from harness.roster import HERE, Place
 from harness.survey import Member, Survey
 
 CHANGE_S = 30.0
 """For a change of members: a joiner catches up first (a snapshot, perhaps), a leader that leaves hands over first."""
+
+NO_MEMBER = 404
+"""Removed by the autopilot, perhaps: its process, and its place in the run directory, are still to be removed."""
 
 
 def add(cluster: Cluster, place: Place = HERE, timeout_s: float = CHANGE_S) -> list[str]:
@@ -35,8 +39,10 @@ def leave(cluster: Cluster, selector: str, timeout_s: float = CHANGE_S) -> list[
     ended = cluster.survey().member(member.name)
     if ended.exit_code != 0:
         cluster.raise_if_dead(cluster.survey(), [member.name])
+    seen = described(cluster.survey(detailed=True).member(member.name).gossip)
     ask(cluster.run_dir, "drop", name=member.name)
-    return [f"{member.name} left and ended by itself; its files stay until `clean`"]
+    gossip = f" (gossip has it as {seen})" if seen else ""
+    return [f"{member.name} left and ended by itself{gossip}; its files stay until `clean`"]
 
 
 def remove(cluster: Cluster, name: str, timeout_s: float = CHANGE_S) -> list[str]:
@@ -44,13 +50,16 @@ def remove(cluster: Cluster, name: str, timeout_s: float = CHANGE_S) -> list[str
     survey = cluster.survey()
     gone, leader = survey.member(_known(survey, name)), _leader(survey)
     reply = _call(leader, "DELETE", f"/nodes/{name}", timeout_s=timeout_s)
-    if reply is not None and reply.status >= 300:
+    if reply is not None and reply.status >= 300 and reply.status != NO_MEMBER:
         raise Refused(f"{leader.name} does not remove {name}: {reply.error}")
     cluster.say(f"waiting until {name} is no voter any more")
     cluster.wait(lambda s: s.leader is not None and not _votes(s, name), timeout_s, f"{name} to be removed")
     told = cluster.stop(name) if cluster.survey().member(gone.name).pid is not None else []
     ask(cluster.run_dir, "drop", name=name)
-    return [f"removed {name} from the cluster", *told, f"the files of {name} stay until `clean`"]
+    done = f"removed {name} from the cluster"
+    if reply is not None and reply.status == NO_MEMBER:
+        done = f"{name} was no member any more"
+    return [done, *told, f"the files of {name} stay until `clean`"]
 
 
 def transfer(cluster: Cluster, name: str | None, timeout_s: float = CHANGE_S) -> list[str]:

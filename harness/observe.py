@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 from harness.control import ask
 from harness.exchange import Reply, Unanswered, exchange, get_all
+from harness.gossip import decisions, sightings
 from harness.rundir import RunDir
 from harness.survey import Member, State, Survey, Word
 
@@ -16,14 +18,22 @@ CPU_SAMPLE_S = 0.1
 """Over which the CPU share is measured, where it is asked for."""
 
 
-def survey(run_dir: RunDir, *, resources: bool = False) -> Survey:
-    """Ask everybody, once. ``resources``: measure memory and CPU as well (takes CPU_SAMPLE_S)."""
+def survey(run_dir: RunDir, *, detailed: bool = False) -> Survey:
+    """Ask everybody, once. ``detailed``: how gossip sees them, memory and CPU as well (takes CPU_SAMPLE_S)."""
     facts = ask(run_dir, "state")["nodes"]
     running = [node for node in facts if node["running"]]
-    replies = get_all([(node["rest"], "/status") for node in running], STATUS_S)
-    words = {node["name"]: _word(node, reply) for node, reply in zip(running, replies, strict=True)}
-    usage = _usage([node["pid"] for node in running]) if resources else {}
-    return Survey(tuple(_member(node, words.get(node["name"]), usage) for node in facts))
+    paths = ("/status", "/nodes") if detailed else ("/status",)
+    replies = get_all([(node["rest"], path) for path in paths for node in running], STATUS_S)
+    words = {node["name"]: _word(node, reply) for node, reply in zip(running, replies, strict=False)}
+    views = zip(running, replies[len(running) :], strict=False)
+    bodies = {node["name"]: reply.body for node, reply in views if reply and words[node["name"]]}
+    seen = sightings([node["name"] for node in facts], bodies)
+    usage = _usage([node["pid"] for node in running]) if detailed else {}
+    members = tuple(_member(node, words.get(node["name"]), usage) for node in facts)
+    found = Survey(
+        tuple(replace(member, gossip=seen.nodes.get(member.name, {})) for member in members), strangers=seen.strangers
+    )
+    return replace(found, autopilot=decisions(bodies.get(found.leader.name)) if found.leader else ())
 
 
 def is_ours(node: dict[str, Any]) -> bool:
@@ -72,6 +82,7 @@ def _member(node: dict[str, Any], word: Word | None, usage: dict[int, tuple[int,
         memory_bytes=memory_bytes,
         cpu_percent=cpu_percent,
         log_start=node["log_start"],
+        gossip_rpc=node["gossip_rpc"],
     )
 
 

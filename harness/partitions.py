@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from harness.cluster import Cluster
@@ -17,6 +18,7 @@ from harness.errors import Refused, UsageError
 from harness.exchange import Reply, exchange_all, get_all
 from harness.observe import is_paused
 from harness.rundir import RunDir
+from harness.survey import Survey
 from harness.systems import links
 from harness.systems.base import Shape
 from harness.systems.links import Broken
@@ -38,6 +40,12 @@ def look(run_dir: RunDir) -> Broken:
     replies = get_all([(node["fault"], "/faults") for node in awake], FAULT_S)
     answers = [(node["name"], reply) for node, reply in zip(awake, replies, strict=True)]
     return links.understood({name: reply.body["links"] for name, reply in answers if reply and _took(reply)})
+
+
+def stand(cluster: Cluster, *, detailed: bool = False) -> tuple[Survey, Broken]:
+    """How everything stands, a node that is cut off counted as not there; and what is broken."""
+    survey, broken = cluster.survey(detailed=detailed), look(cluster.run_dir)
+    return replace(survey, cuts=broken.cuts), broken
 
 
 def partition(cluster: Cluster, sides: str) -> list[str]:

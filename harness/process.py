@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
-_NOT_FOR_NODES = frozenset({"DKV_JOIN", "DKV_FAULT_PORT"})
+_NOT_FOR_NODES = frozenset({"DKV_JOIN", "DKV_FAULT_PORT", "DKV_GOSSIP_KEY", "DKV_GOSSIP_LABEL"})
 
 
 def die_with_parent(parent_pid: int) -> Callable[[], None]:
@@ -63,7 +63,7 @@ class Child:
     def start(self, command: Sequence[str], on_end: Callable[[Child], None]) -> None:
         """Start the process; ``on_end`` is called on the running loop when it has ended. Must not be running.
 
-        ``DKV_JOIN`` and the fault port are kept from it: only the roster decides who may found a cluster, or be broken.
+        What decides who may found a cluster, join it or be broken is kept from its environment: only the roster does.
         """
         assert not self.running, f"{self.name} is running already: two processes on one data directory"
         self._log.parent.mkdir(parents=True, exist_ok=True)

@@ -61,9 +61,13 @@ def prepare(
     first_offset: int = 0,
     *,
     fault_ports: bool = False,
+    encrypted: bool = False,
     places: Places = lambda _: roster.HERE,
 ) -> Plan:
-    """The roster to start: the one in the directory, else a new one. Refused if it runs, or has another size."""
+    """The roster to start: the one in the directory, else a new one. Refused if it runs, or is another one.
+
+    ``encrypted``: a new one gossips by a key that is made for it; one that is there already does so or does not.
+    """
     if (pid := run_dir.supervisor_pid()) is not None:
         raise Refused(
             f"a cluster is running in {run_dir.path} (supervisor {pid}): `dkv-harness status` shows it, "
@@ -76,12 +80,19 @@ def prepare(
                 f"{run_dir.path} holds a cluster of {len(known.nodes)} ({', '.join(known.names)}): `dkv-harness up` "
                 "without a number starts it again, then `add` and `leave` change its size; `clean` deletes it"
             )
+        if encrypted and not known.encrypted:
+            raise Refused(
+                f"{run_dir.path} holds a cluster that gossips without a key: `dkv-harness up` starts it again as it "
+                "was, `clean` deletes it"
+            )
         _check_ports(known)
         return Plan(known, resumed=known.founded)
     wanted = NODES_DEFAULT if count is None else count
     command = tuple(shlex.split(node_command)) if node_command else NODE_COMMAND
     offset = ports.choose_offset(range(1, wanted + 1), ports.is_free, ports.is_claimed, first_offset)
-    fresh = roster.new_roster(wanted, offset, command, fault_ports=fault_ports, places=places)
+    fresh = roster.new_roster(wanted, offset, command, fault_ports=fault_ports, encrypted=encrypted, places=places)
+    if encrypted:
+        run_dir.make_gossip_key()
     run_dir.save(fresh)
     return Plan(fresh, resumed=False)
 
@@ -89,7 +100,7 @@ def prepare(
 def _check_ports(known: Roster) -> None:
     """The nodes' addresses are written in their data: they cannot move out of somebody's way."""
     for node in known.nodes:
-        for address in filter(None, (node.rest, node.raft, node.fault)):
+        for address in node.addresses:
             if not ports.is_free(int(address.rpartition(":")[2])):
                 raise Refused(f"{address}, where {node.name} listens, is taken by another process: end that first")
 
@@ -126,7 +137,7 @@ def wait_serving(cluster: Cluster, supervisor: subprocess.Popen[bytes], began: f
     except Undecided:
         pass  # it serves: whoever started it sees in the table who does not vote
     _write(writer, {"cmd": "delete", "key": PROBE_KEY})
-    return Serving(first_write_s, all_voters_s, cluster.survey())
+    return Serving(first_write_s, all_voters_s, cluster.survey(detailed=True))
 
 
 def _all_vote(survey: Survey, names: list[str]) -> bool:

@@ -21,7 +21,7 @@ from dataclasses import replace
 from typing import Any
 
 from harness import ports, roster
-from harness.command_lines import command_line
+from harness.command_lines import Home, command_line
 from harness.control import LINE_BYTES_MAX
 from harness.errors import HarnessError, Refused, describe_exit
 from harness.process import Child, die_with_parent
@@ -172,7 +172,11 @@ class Supervisor:
         return Child(name, self._run_dir.log(name), self._run_dir.out(name), self._origin)
 
     def _launch(self, child: Child) -> None:
-        child.start(command_line(self._roster, child.name, str(self._run_dir.data(child.name))), _say_ended)
+        run_dir, name = self._run_dir, child.name
+        if run_dir.is_empty(name):
+            run_dir.out(name).unlink(missing_ok=True)  # what a wiped node had said is no longer true
+        home = Home(str(run_dir.data(name)), str(run_dir.gossip_key), settled=run_dir.was_ready(name))
+        child.start(command_line(self._roster, name, home), _say_ended)
         _say("started", node=child.name, pid=child.pid)
 
     def _save(self, changed: Roster) -> None:
@@ -185,6 +189,8 @@ class Supervisor:
             "name": name,
             "rest": node.rest,
             "raft": node.raft,
+            "gossip": node.gossip,
+            "gossip_rpc": node.gossip_rpc,
             "fault": node.fault,
             "entry": list(node.entry),
             "running": child.running,
@@ -200,7 +206,7 @@ _HARMLESS = (signal.SIGSTOP, signal.SIGCONT)
 
 
 def _reserve(node: roster.Node) -> list[socket.socket | None]:
-    return [ports.reserve(address) for address in (node.rest, node.raft, node.fault) if address]
+    return [ports.reserve(address) for address in node.addresses]
 
 
 def _say(event: str, **fields: object) -> None:

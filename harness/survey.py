@@ -5,9 +5,12 @@ Pure. The leader is who claims it in the highest term among those that answer; t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from harness.gossip import Seen, Stranger
 
 
 class State(StrEnum):
@@ -34,7 +37,10 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One node. ``word`` is None if it did not answer; ``memory_bytes`` and ``cpu_percent`` if not measured."""
+    """One node. ``word`` is None if it did not answer; ``memory_bytes`` and ``cpu_percent`` if not measured.
+
+    ``gossip``: how the others see it, empty if nobody was asked or nobody knows it. ``gossip_rpc``: "" if it has none.
+    """
 
     name: str
     rest: str
@@ -45,13 +51,21 @@ class Member:
     memory_bytes: int | None = None
     cpu_percent: float | None = None
     log_start: int = 0
+    gossip_rpc: str = ""
+    gossip: Seen = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """All nodes at (nearly) one moment."""
+    """All nodes at (nearly) one moment. ``cuts``: (sender, receiver) of every link that is silent.
+
+    ``strangers``: whoever else gossip knows. ``autopilot``: the leader's own decisions (at, member, decision, reason).
+    """
 
     members: tuple[Member, ...]
+    cuts: frozenset[tuple[str, str]] = frozenset()
+    strangers: tuple[Stranger, ...] = ()
+    autopilot: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def leader(self) -> Member | None:
@@ -82,10 +96,23 @@ class Survey:
 
     @property
     def can_lose(self) -> int:
-        """How many more voters may fall silent before nothing can be written; negative: so many must come back."""
-        voters = self.voters
-        answering = sum(1 for m in self.members if m.name in voters and m.word is not None)
-        return answering - quorum(len(voters))
+        """How many more voters may fall silent before nothing can be written; negative: so many must come back.
+
+        The best connected one falls first: who holds two sides together is missed most.
+        """
+        voters, reaches = self.voters, list[int]()
+        there = [m.name for m in self.members if m.name in voters and m.word is not None]
+        while there:
+            reach, best = max((self._reach(name, there), name) for name in there)
+            reaches.append(reach)
+            there.remove(best)
+        needed = quorum(len(voters))
+        able = sum(reach >= needed for reach in reaches)
+        return able - 1 if able else max(reaches, default=0) - needed
+
+    def _reach(self, name: str, among: Collection[str]) -> int:
+        """How many of ``among`` it can talk with, itself included: a leader needs a quorum of them."""
+        return sum(1 for other in among if not {(name, other), (other, name)} & self.cuts)
 
     def member(self, name: str) -> Member:
         """The node of that name; KeyError if there is none."""
@@ -113,14 +140,16 @@ def quorum(voters: int) -> int:
 
 
 def health(survey: Survey) -> Health:
-    """DEGRADED: it serves, and something that should run does not."""
+    """DEGRADED: it serves, and something that should run or be heard does not, or is not."""
     if all(member.word is None for member in survey.members):
         return Health.DOWN
     if survey.can_lose < 0:
         return Health.NO_QUORUM
     if survey.leader is None:
         return Health.NO_LEADER
-    whole = all(member.word is not None and member.name in survey.voters for member in survey.members)
+    whole = not survey.cuts and all(
+        member.word is not None and member.name in survey.voters for member in survey.members
+    )
     return Health.HEALTHY if whole else Health.DEGRADED
 
 
@@ -135,7 +164,8 @@ def headline(survey: Survey) -> str:
     if state is Health.NO_LEADER:
         parts.append("an election is running, or the nodes cannot hear one another")
     if state in (Health.NO_QUORUM, Health.DOWN):
-        parts.append(f"{-survey.can_lose} of {voters} voters must come back before it can serve")
+        back = "be heard again or come back" if survey.cuts else "come back"
+        parts.append(f"{-survey.can_lose} of {voters} voters must {back} before it can serve")
     else:
         parts.append(f"can lose {survey.can_lose} more of {voters}")
     return " · ".join(parts)
@@ -183,6 +213,8 @@ def document(survey: Survey) -> dict[str, Any]:
         "voters": list(survey.voters),
         "can_lose": survey.can_lose,
         "nodes": [_row(survey, member) for member in survey.members],
+        "strangers": [asdict(stranger) for stranger in survey.strangers],
+        "autopilot": [dict(decision) for decision in survey.autopilot],
     }
 
 
@@ -195,6 +227,8 @@ def _row(survey: Survey, member: Member) -> dict[str, Any]:
         "pid": member.pid,
         "exit_code": member.exit_code,
         "role": word.role if word else None,
+        "gossip": {status: list(names) for status, names in member.gossip.items()},
+        "gossip_rpc": member.gossip_rpc or None,
         "term": word.term if word else None,
         "commit": word.commit if word else None,
         "applied": word.applied if word else None,

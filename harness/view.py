@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.cluster import Say
 from harness.errors import HarnessError
+from harness.gossip import Stranger, described
 from harness.survey import Health, Member, State, Survey, document, headline, health
 from harness.systems.links import Broken
 
@@ -29,10 +30,15 @@ _HEALTH_STYLE = {
     Health.DOWN: "bold red",
 }
 WIDE = 120
-"""Columns of a terminal that has room for all of ours."""
+"""Columns in which running text is set where there is no terminal."""
+ENDLESS = 1000
+"""Columns of a file or a pipe for a table: there is no edge at which a cell would have to be cut."""
 NONE = "–"
-_COLUMNS = ("name", "state", "role", "term", "commit", "applied", "lag", "pid", "memory", "cpu", "url")
-_NARROW = ("name", "state", "role", "term", "applied", "lag", "url")
+PROMOTE = "promote"
+DECISIONS = 3
+"""Of the autopilot's, shown at most; `-o json` has all that the leader remembers."""
+_COLUMNS = ("name", "state", "role", "gossip", "term", "commit", "applied", "lag", "pid", "memory", "cpu", "url")
+_NARROW = ("name", "state", "role", "gossip", "term", "lag", "address")
 _NUMBERS = frozenset({"term", "commit", "applied", "lag", "pid", "memory", "cpu"})
 
 
@@ -65,11 +71,17 @@ class View:
 
         console = Console(highlight=False)
         if not console.is_terminal:
-            console.width = WIDE  # a file or a pipe has no edge at which a cell would have to be cut
+            console.width = ENDLESS
         console.print(Text(headline(survey), style=_HEALTH_STYLE[health(survey)]))
         for sentence in broken.sentences() if broken else ():
             console.print(Text(sentence, style="bold magenta"))
-        console.print(_table(survey, _COLUMNS if console.width >= WIDE else _NARROW))
+        whole = _table(survey, _COLUMNS)
+        needed = console.measure(whole, options=console.options.update(max_width=ENDLESS)).maximum
+        console.print(whole if needed <= console.width else _table(survey, _NARROW))
+        for stranger in survey.strangers:
+            console.print(Text(_introduced(stranger), style="dim"))
+        for sentence in _unasked(survey):
+            console.print(Text(sentence, style="dim"))
 
     def failed(self, error: HarnessError) -> None:
         """Why not, on stderr; with ``-o json`` on stdout as well-formed JSON."""
@@ -124,6 +136,7 @@ def _cells(survey: Survey, member: Member) -> dict[str, str]:
         "name": member.name,
         "state": f"{state} ({member.exit_code})" if state is State.DEAD else str(state),
         "role": word.role if word else "no answer" if state is State.RUNNING else NONE,
+        "gossip": described(member.gossip) or NONE,
         "term": _shown(word.term if word else None),
         "commit": _shown(word.commit if word else None),
         "applied": _shown(word.applied if word else None),
@@ -132,7 +145,21 @@ def _cells(survey: Survey, member: Member) -> dict[str, str]:
         "memory": _shown(member.memory_bytes, " MiB", 2**20),
         "cpu": _shown(member.cpu_percent, " %"),
         "url": f"http://{member.rest}",
+        "address": member.rest,
     }
+
+
+def _unasked(survey: Survey) -> list[str]:
+    """What the autopilot did, or would not do, to members; that it lets them in is what everybody expects."""
+    told = [decision for decision in survey.autopilot if decision.get("decision") != PROMOTE][-DECISIONS:]
+    return [
+        f"autopilot: {d.get('decision')} {d.get('member')} ({d.get('at')}), because {d.get('reason')}" for d in told
+    ]
+
+
+def _introduced(stranger: Stranger) -> str:
+    about = (described(stranger.seen), stranger.address, *(f"{key}={value}" for key, value in stranger.tags.items()))
+    return f"gossip knows {stranger.name} too, which is no node here: {', '.join(filter(None, about))}"
 
 
 def _shown(number: float | None, unit: str = "", scale: int = 1) -> str:

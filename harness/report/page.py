@@ -73,6 +73,7 @@ def document(recording: Recording) -> dict[str, Any]:
         "operations": columns.operations(recording.operations, names, unordered=recording.header.workload == "set"),
         "samples": columns.samples(recording.samples, names),
         "names": names.rows,
+        "removed": statistics.removals(recording.samples),
         "faults": columns.faults(recording.faults),
         "recoveries": [asdict(recovery) for recovery in statistics.recoveries(recording.faults, recording.operations)],
         "leaderless": [

@@ -129,6 +129,18 @@ def rounds(samples: Iterable[NodeSample]) -> list[list[NodeSample]]:
     return found
 
 
+def removals(samples: Iterable[NodeSample]) -> Mapping[str, float]:
+    """Node → the first look that did not find it any more, of those that the last look did not find."""
+    gone: dict[str, float] = {}
+    present: set[str] = set()
+    for look in rounds(samples):
+        names = {sample.node for sample in look}
+        gone = {node: time_s for node, time_s in gone.items() if node not in names}
+        gone |= dict.fromkeys(present - names, look[0].time_s)
+        present = names
+    return gone
+
+
 def leader_of(samples: Iterable[NodeSample]) -> NodeSample | None:
     """Who claims the highest term that anybody claims, and runs."""
     claims = [sample for sample in samples if sample.role == "leader" and sample.process == "running"]

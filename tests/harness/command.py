@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 FAKE_NODE = f"{shlex.quote(sys.executable)} {shlex.quote(str(Path(__file__).with_name('fake_node.py')))}"
-PORT_OFFSET = str(1000 + os.getpid() % 80 * 100)
+PORT_OFFSET = str(1000 + os.getpid() % 30 * 100)
 """Away from the clusters of people and other tests: a stopped cluster's ports are nobody's."""
 VERB_S = 60.0
 """Generous: a machine with two cores may be busy with other tests."""

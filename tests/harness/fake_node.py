@@ -140,7 +140,17 @@ class Handler(BaseHTTPRequestHandler):
     def _nodes(self) -> None:
         with self.server.world.open() as state:
             pass
-        self._reply(200, {"members": [{"id": name, "rest": row["rest"]} for name, row in state["voters"].items()]})
+        members = [
+            {
+                "id": name,
+                "rest": row["rest"],
+                "gossip": {"status": "alive" if is_alive(row["pid"]) else "failed", "since_s": 1.0, "address": ""},
+            }
+            for name, row in state["voters"].items()
+        ]
+        agent = {"name": "agent", "address": "127.0.0.1:7946", "status": "alive", "tags": {"role": "web"}}
+        decision = {"at": "12:00", "member": "n9", "decision": "remove", "reason": "it left"}
+        self._reply(200, {"members": members, "others": [agent], "autopilot": [decision]})
 
     def _leave(self) -> None:
         if os.environ.get("FAKE_REFUSE_LEAVE"):
@@ -197,17 +207,20 @@ def log(event: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    for flag in ("--id", "--rest", "--raft", "--data-dir"):
+    for flag in ("--id", "--rest", "--raft", "--gossip", "--gossip-profile", "--gossip-rpc", "--data-dir"):
         parser.add_argument(flag, required=True)
-    parser.add_argument("--join", action="append", default=[])
+    parser.add_argument("--join", default="")
+    parser.add_argument("--gossip-key", type=Path)
     parser.add_argument("--fault-port", type=int)
     arguments = parser.parse_args()
-    log(f"starting, told of {len(arguments.join)} members")
+    key = arguments.gossip_key.read_text().strip() if arguments.gossip_key else "none"
+    log(f"starting, told of {arguments.join or 'nobody'}, key: {key}")
     if os.environ.get("FAKE_DIE_AT_START") == arguments.id:
         log("this disk is on fire")
         sys.exit(3)
     data = Path(arguments.data_dir)
     data.mkdir(parents=True, exist_ok=True)
+    (data / "identity").touch()
     node = FakeNode(arguments.id, arguments.rest, arguments.raft, World(data.parent.parent / "world.json"))
     if arguments.fault_port:
         threading.Thread(target=FakeFaultPort(arguments.fault_port).serve_forever, daemon=True).start()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness import partitions
-from harness.errors import UsageError
+from harness.errors import WRONG_USAGE, UsageError
 from tests.harness.command import Harness
 
 
@@ -45,7 +45,7 @@ def test_partition_isolate_slow_and_heal(harness: Harness) -> None:
     harness.run("kill", "n2")
     assert cut(harness.status()) == ["n1>n3", "n2>n3", "n3>n1", "n3>n2"]  # n3 knows, for both ends
     assert harness.run("-o", "json", "heal").last["links"] == {"cut": [], "shaped": []}
-    assert harness.run("partition", "n1/n1,n2").code == 2
+    assert harness.run("partition", "n1/n1,n2").code == WRONG_USAGE
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from harness import ports
+from harness import ports, roster
 from harness.errors import Refused
 
 
@@ -17,9 +17,14 @@ from harness.errors import Refused
         ({30001}, 0, 100),
         ({50003}, 0, 100),
         ({20001}, 0, 100),
+        ({40001}, 0, 100),
+        ({45003}, 0, 100),
         ({30002, 50101}, 0, 200),
         ({30004}, 0, 0),
         (set(), 300, 300),
+        (set(), 4803, 3),
+        (set(range(30101, 31000)) | {40901}, 100, 1000),
+        (set(range(30301, 35000)), 300, 0),
     ],
 )
 def test_the_first_block_that_is_free_as_a_whole(taken: set[int], first_offset: int, expected: int) -> None:
@@ -49,6 +54,21 @@ def test_a_port_in_use_is_not_free() -> None:
         listener.bind((ports.HOST, 0))
         listener.listen(1)
         assert not ports.is_free(listener.getsockname()[1])
+
+
+def test_a_port_where_datagrams_go_is_not_free_either() -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as listener:
+        listener.bind((ports.HOST, 0))
+        assert not ports.is_free(listener.getsockname()[1])
+
+
+def test_blocks_do_not_reach_into_one_another() -> None:
+    last = [
+        port(roster.NODES_MAX, ports.OFFSET_MAX)
+        for port in (ports.fault_port, ports.rest_port, ports.gossip_port, ports.gossip_rpc_port, ports.raft_port)
+    ]
+    bases = (ports.REST_BASE, ports.GOSSIP_BASE, ports.GOSSIP_RPC_BASE, ports.RAFT_BASE, 65536)
+    assert all(port < base for port, base in zip(last, bases, strict=True))
 
 
 def test_one_can_listen_on_a_reserved_port_and_it_is_no_source_port() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from harness.errors import WRONG_USAGE
 from tests.harness.command import FAKE_NODE, PORT_OFFSET, VERB_S, Harness
 
 pytestmark = pytest.mark.slow
@@ -69,8 +70,8 @@ def test_kill_start_pause_resume_restart(harness: Harness) -> None:
     before = {node["name"]: node["pid"] for node in harness.status()["nodes"]}
     after = harness.run("-o", "json", "restart", "all").last
     assert all(before[node["name"]] != node["pid"] for node in after["nodes"])
-    assert harness.run("kill", "n9").code == 2
-    assert harness.run("kill", "n1", "--signal", "LOUD").code == 2
+    assert harness.run("kill", "n9").code == WRONG_USAGE
+    assert harness.run("kill", "n1", "--signal", "LOUD").code == WRONG_USAGE
 
 
 def test_a_paused_node_can_be_stopped(harness: Harness) -> None:
@@ -137,7 +138,7 @@ def test_logs(harness: Harness) -> None:
     assert "ready" in lines[-1]["line"]
     harness.run("down")
     assert "stopped" in harness.run("logs", "-n", "1", "n1").out
-    assert harness.run("logs", "n9").code in (1, 2)
+    assert harness.run("logs", "n9").code == WRONG_USAGE
 
 
 def test_following_a_log(harness: Harness) -> None:

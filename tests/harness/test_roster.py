@@ -15,7 +15,7 @@ THREE = roster.new_roster(3, 0, ("dkv", "serve"))
 def test_names_are_never_used_twice() -> None:
     smaller = roster.without_node(THREE, "n3")
     grown, node = roster.with_new_node(smaller, 100)
-    assert node == roster.Node("n4", "127.0.0.1:30104", "127.0.0.1:50104")
+    assert node == roster.Node("n4", "127.0.0.1:30104", "127.0.0.1:50104", "127.0.0.1:40104", "127.0.0.1:45104")
     assert grown.names == ("n1", "n2", "n4")
 
 
@@ -32,13 +32,19 @@ def test_a_roster_survives_the_way_through_its_file(of: roster.Roster) -> None:
     assert roster.decode(roster.encode(of)) == of
 
 
-def test_a_file_from_before_there_were_places_and_fault_ports() -> None:
+def test_a_cluster_from_before_nodes_gossiped_is_refused_with_what_to_do() -> None:
     node = {"name": "n1", "rest": "127.0.0.1:30001", "raft": "127.0.0.1:50001"}
     old = {"format": 1, "command": ["dkv"], "nodes": [node], "next_number": 2, "offset": 0, "founded": True}
-    assert roster.decode(json.dumps(old)).nodes == (roster.Node(**node),)
+    with pytest.raises(Refused, match=r"started by an older version.* `dkv-harness clean` deletes it"):
+        roster.decode(json.dumps(old))
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 1, "nodes": 3}', '{"format": 99}'])
+def test_etcd_does_not_gossip() -> None:
+    (node,) = roster.new_roster(1, 0, ("etcd",), system="etcd").nodes
+    assert node.addresses == ("127.0.0.1:30001", "127.0.0.1:50001")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 2, "nodes": 3}', '{"format": 99}', '{"format": "1"}'])
 def test_a_damaged_file_is_refused(text: str) -> None:
     with pytest.raises(Refused, match=r"cluster\.json"):
         roster.decode(text)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,39 @@ def test_the_end_of_a_log(run_dir: RunDir, count: int, start: int, expected: lis
     run_dir.log("n1").parent.mkdir(parents=True)
     run_dir.log("n1").write_text("one\ntwo\nthree\n")
     assert run_dir.log_tail("n1", count, start) == expected
+
+
+def test_a_cluster_of_an_older_version_can_be_deleted(run_dir: RunDir) -> None:
+    (run_dir.path / "cluster.json").write_text('{"format": 1}')
+    with pytest.raises(Refused, match="older version"):
+        run_dir.load()
+    assert run_dir.is_used
+    run_dir.remove()
+    assert not run_dir.is_used
+
+
+def test_a_gossip_key_is_its_owners_alone(run_dir: RunDir) -> None:
+    run_dir.make_gossip_key()
+    first = run_dir.gossip_key.read_text()
+    assert len(base64.b64decode(first)) == 32
+    assert stat.S_IMODE(run_dir.gossip_key.stat().st_mode) == 0o600
+    run_dir.make_gossip_key()
+    assert run_dir.gossip_key.read_text() != first
+    run_dir.remove()
+    assert not run_dir.path.exists()
+
+
+def test_a_node_without_data_is_new_whatever_is_left_of_it(run_dir: RunDir) -> None:
+    assert run_dir.is_empty("n1")
+    assert not run_dir.was_ready("n1")
+    run_dir.data("n1").mkdir(parents=True)
+    assert run_dir.is_empty("n1")
+    (run_dir.data("n1") / "log.db").touch()
+    run_dir.out("n1").write_text('{"event": "fault_port", "port": 20001}\n')
+    assert not run_dir.is_empty("n1")
+    assert not run_dir.was_ready("n1")
+    run_dir.out("n1").write_text('{"event": "fault_port", "port": 20001}\n{"event": "ready", "id": "n1"}\n')
+    assert run_dir.was_ready("n1")
 
 
 def test_where_the_run_directory_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

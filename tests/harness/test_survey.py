@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 
 from harness.survey import Health, Member, State, Survey, Word, changes, headline, health, quorum
+from harness.systems import links
+from harness.systems.base import Link
 
 
 def member(number: int, role: str | None = "follower", term: int = 7, **fields: object) -> Member:
@@ -50,6 +52,37 @@ def test_the_leader_of_the_highest_term_is_believed() -> None:
 def test_the_lag_is_counted_from_the_highest_commit() -> None:
     assert [WHOLE.lag(node) for node in WHOLE.members] == [1, 2, 3]
     assert ONE_DEAD.lag(ONE_DEAD.members[2]) is None
+
+
+FIVE = tuple(
+    replace(node, word=replace(node.word, voters=("n1", "n2", "n3", "n4", "n5")))
+    for node in (member(1, "leader"), *map(member, range(2, 6)))
+    if node.word is not None
+)
+
+
+@pytest.mark.parametrize(
+    ("cuts", "can_lose"),
+    [
+        (frozenset(), 2),
+        (links.around(["n5"], WHOLE.names), 1),
+        (links.around(["n5"], ["n1", "n2", "n3", "n4"]), 1),
+        (links.between([["n1", "n2"], ["n3", "n4", "n5"]]), 0),
+        (links.between([["n1", "n2"], ["n4", "n5"]]), 0),
+        (links.between([["n1"], ["n2"], ["n3"], ["n4", "n5"]]), -1),
+        (frozenset({("n5", "n1")}), 2),
+    ],
+    ids=["whole", "still hears n4", "isolated", "majority", "bridge", "splinters", "one way"],
+)
+def test_who_is_cut_off_is_not_there(cuts: frozenset[Link], can_lose: int) -> None:
+    survey = Survey(FIVE, cuts)
+    assert survey.can_lose == can_lose
+    assert health(survey) == (Health.NO_QUORUM if can_lose < 0 else Health.DEGRADED if cuts else Health.HEALTHY)
+
+
+def test_the_headline_of_splinters() -> None:
+    told = headline(Survey(FIVE, links.between([["n1"], ["n2"], ["n3"], ["n4", "n5"]])))
+    assert told.endswith("1 of 5 voters must be heard again or come back before it can serve")
 
 
 @pytest.mark.parametrize(("voters", "needed"), [(1, 1), (2, 2), (3, 2), (4, 3), (5, 3)])

@@ -14,7 +14,7 @@ import pytest
 pytestmark = pytest.mark.slow
 
 FAKE_NODE = Path(__file__).parent.parent / "harness" / "fake_node.py"
-PORT_OFFSET = str(1000 + os.getpid() % 80 * 100)
+PORT_OFFSET = str(1000 + os.getpid() % 30 * 100)
 RUN_S = 90.0
 
 

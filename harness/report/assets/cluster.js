@@ -138,9 +138,17 @@ function drawNode(pen, y, node) {
       const [x, right] = [xOf(stretch.begin), xOf(stretch.end)];
       if (right >= view.left && x <= view.left + view.width) drawStretch(pen, stretch, x, right, y);
     }
+    drawRemoval(pen, node, y);
     drawCommit(pen, node, y + ROLE, COMMIT);
     drawStrips(pen, node, y + ROLE + COMMIT);
   });
+}
+
+/** Where a lane ends before the run does, it says why. */
+function drawRemoval(pen, node, y) {
+  const x = xOf(told.removed[node] ?? Infinity);
+  if (x > view.left + view.width) return;
+  label(pen, 'no member any more', 'gone', x, view.left + view.width, y + ROLE / 2 + 0.5, colour['ink-2']);
 }
 
 function drawStretch(pen, stretch, x, right, y) {

@@ -81,8 +81,8 @@ const nodes = (() => {
       stretches.push({ begin: sample.time, end: sample.time, ...sample });
     }
   }
-  for (const { samples, stretches } of of.values()) {
-    if (stretches.length) stretches.at(-1).end = Math.max(stretches.at(-1).end, told.duration_s);
+  for (const [node, { samples, stretches }] of of) {
+    if (stretches.length) stretches.at(-1).end = told.removed[node] ?? Math.max(stretches.at(-1).end, told.duration_s);
     // A node that does not answer has not lost its log: its index stays where it was last heard of.
     let held = { commit: 0, applied: 0, last: 0 };
     for (const sample of samples) {

@@ -69,6 +69,7 @@ function nodeAt(x, y) {
   const node = seenNodes[Math.floor((y - LEADER_ROW - 2) / NODE_ROW)];
   const samples = node && nodes.get(node).samples;
   if (!samples?.length) return null;
+  if (time >= told.removed[node]) return { title: `${node}: no member any more`, rows: [['since', moment(told.removed[node], 1e-3)]] };
   const sample = samples[Math.max(0, lowerBound(samples.map((one) => one.time), time + 1e-9) - 1)];
   const on = told.faults.filter((fault) => fault.nodes.includes(node) && fault.began_s <= time && time <= healed(fault));
   return {

@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from harness.history.events import Event, EventType, Header
@@ -62,6 +63,17 @@ def test_the_page_asks_nothing_of_a_network(runs: Path, kind: str) -> None:
     assert addresses <= {"http://www.w3.org/2000/svg"}  # a name, not a place
     assert not re.search(r"\bsrc=|@import|url\((?!data:)|fetch\(|XMLHttpRequest|WebSocket", markup)
     assert set(re.findall(r'href="([^"]*)"', markup)) == {"data:,"}
+
+
+def test_the_lane_of_a_removed_node_ends(tmp_path: Path) -> None:
+    synthetic.write(tmp_path / "run")
+    nodes = tmp_path / "run" / "nodes.jsonl"
+    samples = [msgspec.json.decode(line, type=NodeSample) for line in nodes.read_bytes().splitlines()]
+    kept = [sample for sample in samples if sample.node != "n4" or sample.time_s < 10]
+    nodes.write_bytes(b"".join(msgspec.json.encode(sample) + b"\n" for sample in kept))
+    files.write(tmp_path / "run")
+    told = unpacking.data(page(tmp_path / "run"))
+    assert told["removed"] == {"n4": pytest.approx(10, abs=1)}
 
 
 def test_the_same_run_gives_the_same_page(runs: Path, tmp_path: Path) -> None:

@@ -124,6 +124,15 @@ def test_gaps_begin_and_end_with_looks() -> None:
     assert statistics.leaderless([], 0.9) == ()
 
 
+def test_a_node_is_removed_where_a_look_finds_it_no_more() -> None:
+    looks = {0.1: "n1 n2 n3", 0.2: "n1 n3", 0.3: "n1 n2 n3 n4", 0.4: "n1 n2 n4", 0.5: "n1 n2"}
+    samples = [
+        NodeSample(time_s=at, node=node, process="dead") for at, names in looks.items() for node in names.split()
+    ]
+    assert statistics.removals(samples) == {"n3": 0.4, "n4": 0.5}
+    assert statistics.removals([]) == {}
+
+
 def test_nodes_of_one_look_may_be_seen_at_slightly_different_times() -> None:
     samples = [*look(0.0, ("n1", "follower", 2)), *look(0.003, ("n2", "leader", 2)), *look(0.1, ("n1", "follower", 2))]
     assert [len(one) for one in statistics.rounds(samples)] == [2, 1]

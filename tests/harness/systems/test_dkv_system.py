@@ -16,7 +16,7 @@ from harness.systems import links
 from harness.systems.base import Ability, Mismatch, Version
 from harness.systems.dkv import DkvSystem
 
-PORT_OFFSET = 1000 + os.getpid() % 80 * 100
+PORT_OFFSET = 1000 + os.getpid() % 30 * 100
 ANSWER_S = 20.0
 """For an operation, or for a change to be seen: a busy machine may need long."""
 

@@ -15,7 +15,7 @@ from harness.systems import etcd
 from harness.systems.base import Ability, Mismatch, NotApplied, Unknown, Version
 from harness.systems.etcd import EtcdSystem
 
-PORT_OFFSET = 1000 + os.getpid() % 80 * 100
+PORT_OFFSET = 1000 + os.getpid() % 30 * 100
 ANSWER_S = 10.0
 SERVING_S = 60.0
 
