@@ -10,7 +10,9 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from harness.checker import absences
 from harness.checker.models import COUNTER, KV, OBSERVERS, RISING, Action, Kind, Model
+from harness.checker.stays import Stays, singles
 from harness.history.operations import NEVER, Operation
 
 DEAD = 0
@@ -42,20 +44,42 @@ class Problem:
         self._ids: dict[Any, int] = {}
         self._observed = list(dict.fromkeys(action.need for action in actions if action.kind is Kind.SEES))
         self._sorted = sorted(self._observed) if model is KV or model is RISING else None
-        self.actions = self._useful(actions) if self.final else list(actions)
+        initial = [(model.initial, frozenset[Operation]())] if initial is None else list(initial)
+        self.actions = self._useful(self._telling(actions, initial))
         self._compile()
         place = {action.operation: index for index, action in enumerate(self.actions)}
         self.initial = [
             (self.state(value), [place[operation] for operation in used if operation in place])
-            for value, used in ([(model.initial, frozenset[Operation]())] if initial is None else initial)
+            for value, used in initial
         ]
+        self.stays = None if self.stepped else self._stays()
+        self.due = self._due()
+        self.absent = next((need for need, kind in zip(self.need, self.kind, strict=True) if kind is Kind.ENDS), -1)
+        self.next_overwrite = self._foresee(Kind.SETS)
+        self.next_ending = self._foresee(Kind.SETS, Kind.ENDS)
         self._steps: dict[tuple[int, int], int] = {}
+
+    def _telling(self, actions: Sequence[Action], initial: Sequence[Start]) -> Sequence[Action]:
+        """Without mismatches that no order can contradict."""
+        if self.stepped:
+            return actions
+        used = frozenset[Operation]().union(*(operations for _, operations in initial))
+        idle = absences.certain(actions, {value for value, _ in initial}, used)
+        idle = {action for action in idle if action.operation.returned < self.horizon}
+        return [action for action in actions if action not in idle] if idle else actions
+
+    def _stays(self) -> Stays:
+        kept = range(len(self.actions))
+        known = [self.known[index] and self.deadline[index] < self.horizon for index in kept]
+        spans = [(self.actions[index].operation.invoked, self.deadline[index]) for index in kept]
+        single = singles(self.kind, self.gives, len(self.values), {DEAD, *(state for state, _ in self.initial)})
+        return Stays(self.kind, known, self.need, self.gives, spans, single)
 
     def _useful(self, actions: Sequence[Action]) -> list[Action]:
         """Without actions of unknown outcome that give a register a state which nobody can tell: in any order that
         contains one, it can be left out, since whoever finds the state after it (another change: nobody looks) finds
         the state before it just as well. Not so where something is only said not to have been there."""
-        if self.stepped or any(action.kind in (Kind.SEES_NOT, Kind.ENDS) for action in actions):
+        if not self.final or self.stepped or any(action.kind in (Kind.SEES_NOT, Kind.ENDS) for action in actions):
             return list(actions)
         kept = list(actions)
         while True:
@@ -94,17 +118,32 @@ class Problem:
         marks += [(end, -index - 1) for index, end in enumerate(self.deadline) if end < self.horizon]
         marks.sort()
         self.events = [mark for _, mark in marks]
-        self._foresee()
 
-    def _foresee(self) -> None:
-        """``next_overwrite[i]``: the earliest return of a known SETS that is invoked after event i."""
+    def tempting(self, state: int) -> bool:
+        """Whether an action of unknown outcome might need this state, or one that grows out of it."""
+        return self.stays is not None and self.stays.cluster[state] in self.stays.tempting
+
+    def _due(self) -> list[int]:
+        """By when each action must have taken effect: a write that comes once, when somebody who saw it returns."""
+        due = list(self.deadline)
+        if self.stays is not None:
+            for index, kind in enumerate(self.kind):
+                if kind is Kind.SETS and self.known[index]:
+                    block = self.stays.blocks.get(self.gives[index], ())
+                    due[index] = min([due[index], *(self.deadline[member] for member in block)])
+        return due
+
+    def _foresee(self, *kinds: Kind) -> list[int]:
+        """For each event: the earliest moment by which one of the known changes of these kinds that are invoked after
+        it must have taken effect."""
         earliest = NEVER
-        self.next_overwrite = [NEVER] * len(self.events)
+        found = [NEVER] * len(self.events)
         for position in range(len(self.events) - 1, -1, -1):
-            self.next_overwrite[position] = earliest
+            found[position] = earliest
             index = self.events[position] - 1
-            if index >= 0 and self.kind[index] is Kind.SETS and self.known[index]:
-                earliest = min(earliest, self.deadline[index])
+            if index >= 0 and self.kind[index] in kinds and self.known[index]:
+                earliest = min(earliest, self.due[index])
+        return found
 
     def _keep(self, value: Any) -> int:
         number = self._ids.get(value)

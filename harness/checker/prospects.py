@@ -107,14 +107,14 @@ class Prospects:
         """The mask of open looks for which this state will do."""
         return self._sees.get(state, 0) | (self._not_all & ~self._not.get(state, 0))
 
-    def stranded(self, state: int, mask: int) -> bool:
-        """Rule 3, for a state that is left: somebody waits for it, and nobody brings it back."""
-        if not self._may_strand:
-            return False
-        if not (self._future_waiting.get(state, 0) or self._waiting.get(state, 0) & ~mask):
-            return False
+    def loss(self, state: int) -> tuple[int, int]:
+        """Rule 3, for a state that is left: the mask of those who wait for it (all bits: some are still to come), and
+        of those who bring it back. A configuration is lost that has not placed one of the first, but all of the second.
+        """
         maker = self._maker(state)
-        return not (self._future_makers.get(maker, 0) or self._makers.get(maker, 0) & ~mask)
+        if not self._may_strand or self._future_makers.get(maker, 0):
+            return 0, 0
+        return -1 if self._future_waiting.get(state, 0) else self._waiting.get(state, 0), self._makers.get(maker, 0)
 
     def hopeless(self, mask: int) -> bool:
         """Rule 9: a dead state of growing things is left by overwriting only; whoever waits to see something waits for

@@ -22,6 +22,8 @@ What keeps the sets small; each is an exchange: whoever has a linearization has 
 8. *Domination.* Same state, same known changes placed: fewer unknown ones used and more looks done is at least as good.
    So is, by 4, one hideable write less placed, if another one, unplaced, must return before it.
 9. *No way back.* In a dead state of what only grows nobody can wait for a look any more.
+10. *Stays.* A value that comes once stays until the last who must find it has begun; so it does not come before all
+   that must have ended by then is placed (``stays``).
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ from __future__ import annotations
 from bisect import insort
 from enum import IntEnum
 
+from harness.checker.hiding import Hiding
 from harness.checker.models import OBSERVERS, Kind
+from harness.checker.moves import Moves
 from harness.checker.problem import DEAD, Problem, Start
 from harness.checker.prospects import Prospects
 from harness.history.operations import NEVER
@@ -64,6 +68,7 @@ class Search:
         self._free: list[int] = []
         self._slots = 0
         self._open: list[tuple[int, int]] = []  # changing actions by deadline
+        self._looking: list[int] = []  # open ones that only look
         self._prospects = Prospects(problem)
         self._configurations: set[Configuration] = self._begin()
 
@@ -123,7 +128,9 @@ class Search:
             self._slots += 1
         self._bit[index] = bit
         self._prospects.begin(index, bit)
-        if problem.kind[index] not in OBSERVERS:
+        if problem.kind[index] in OBSERVERS:
+            self._looking.append(index)
+        else:
             insort(self._open, (problem.deadline[index], index))
 
     def _look(self, index: int) -> None:
@@ -145,7 +152,11 @@ class Search:
         bit = self._bit[index]
         done = {(state, mask ^ bit) for state, mask in self._configurations if mask & bit}
         starts = [found for found in self._configurations if not found[1] & bit]
-        if starts and not self._place(starts, bit, done):
+        if starts or len(done) > 1:
+            hiding = Hiding(
+                self.problem, self._open, self._bit, self._now, self.position, self._prospects.negatives
+            )
+        if starts and not self._place(starts, bit, done, hiding):
             self.outcome = Outcome.TOO_WIDE
             return
         self.steps += len(self._configurations)
@@ -153,7 +164,7 @@ class Search:
             self.failed, self.last, self.outcome = index, list(self._configurations), Outcome.NOT
             return
         if len(done) > 1:
-            done = self._undominated(self._unburdened(done, index), bit)
+            done = self._undominated(self._unburdened(done, bit, hiding), bit)
         self.width = max(self.width, len(done))
         self._configurations = done
         self._forget(index)
@@ -162,32 +173,31 @@ class Search:
         """The action has returned: its bit is free, and it mentions nothing any more."""
         problem, bit = self.problem, self._bit[index]
         self._free.append(bit)
-        if problem.kind[index] not in OBSERVERS:
+        if problem.kind[index] in OBSERVERS:
+            self._looking.remove(index)
+        else:
             self._open.remove((problem.deadline[index], index))
         if self._prospects.end(index, bit):  # rule 2
             need = problem.need[index]
             self._now[need] = DEAD
             self._configurations = {(DEAD if state == need else state, mask) for state, mask in self._configurations}
 
-    def _unburdened(self, configurations: set[Configuration], returned: int) -> set[Configuration]:
-        """Without those that only have one hideable action more placed than another: with rule 4, that one could still
-        place it directly before another write, not yet placed in either, that must return before it does."""
-        problem, bits = self.problem, self._bit
-        soon = problem.next_overwrite[self.position]
-        hideable = [
-            (deadline, bits[index], problem.kind[index] is SETS)
-            for deadline, index in self._open
-            if deadline != NEVER and index != returned and problem.kind[index] in (SETS, STEPS)
-        ]
+    def _unburdened(self, configurations: set[Configuration], returned: int, hiding: Hiding) -> set[Configuration]:
+        """Without those that only have one hideable group more placed than another: with rule 4, that one could still
+        place it directly before what overwrites, not yet placed in either, and must happen before it."""
+        rows = [row for row in hiding.rows if not row.mask & returned]
+        if not rows:
+            return configurations
         kept = set()
         for state, mask in configurations:
-            earliest = soon
-            for deadline, bit, overwrites in hideable:
-                if not mask & bit:
-                    if overwrites and deadline < earliest:
-                        earliest = deadline
-                elif deadline > earliest and (state, mask ^ bit) in configurations:
-                    break
+            open_ = [(due, anything) for due, bit, anything in hiding.over if not mask & bit and bit != returned]
+            overwrite = min([due for due, anything in open_ if anything], default=NEVER)
+            ending = open_[0][0] if open_ else NEVER
+            for row in rows:
+                if mask & row.mask == row.mask and (state, mask ^ row.mask) in configurations:
+                    earliest = overwrite if row.hidden == self.problem.absent else ending
+                    if row.due > min(row.latest, earliest):
+                        break
             else:
                 kept.add((state, mask))
         return kept
@@ -213,11 +223,16 @@ class Search:
 
     # ---- placing
 
-    def _place(self, starts: list[Configuration], goal: int, done: set[Configuration]) -> bool:
+    def _place(
+        self, starts: list[Configuration], goal: int, done: set[Configuration], hiding: Hiding
+    ) -> bool:
         """Every way to have ``goal`` take effect, by placing open actions one after another, into ``done``; False if
         there are too many. Those that use up fewer actions of unknown outcome first: rule 8 then spares the others."""
         unknown, looks = self._prospects.unknown, self._prospects.looks
         satisfied = self._prospects.satisfied
+        moves = Moves(
+            self.problem, self._prospects, self._open, self._looking, self._bit, self._now, self.position, hiding
+        )
         told_apart = ~(unknown | looks)
         seen: dict[tuple[int, int, bool], list[int]] = {}
         held = 0
@@ -232,13 +247,13 @@ class Search:
                 continue
             state, mask, overwritable = stack.pop()
             self.steps += 1
-            for after, placed, settled in self._moves(state, mask, goal, overwritable):
+            for after, placed, together in moves.of(state, mask, overwritable):
                 everything = placed | satisfied(after)
                 if everything & goal:
                     done.add((after, everything ^ goal))
                     continue
                 cost = (everything & unknown) | (~everything & looks)
-                free = settled or everything != placed
+                free = together < 0 or bool(everything & ~placed & ~together)
                 before = seen.setdefault((after, everything & told_apart, free), [])
                 if any(cheaper & cost == cheaper for cheaper in before):
                     continue
@@ -248,85 +263,3 @@ class Search:
             if held + len(done) > self.width_max:
                 return False
         return True
-
-    def _moves(self, state: int, mask: int, goal: int, overwritable: bool) -> list[tuple[int, int, bool]]:
-        """(state after, mask after, whether the state after may be overwritten although nobody saw it)."""
-        problem, bits, now = self.problem, self._bit, self._now
-        moves: list[tuple[int, int, bool]] = []
-        tried: set[int] = set()
-        for _, index in self._open:
-            bit = bits[index]
-            if mask & bit or problem.alike[index] in tried:
-                continue
-            tried.add(problem.alike[index])  # rule 6: the list is in the order of deadlines
-            kind, known = problem.kind[index], problem.known[index]
-            if kind is STEPS:
-                after = problem.step(state, index)
-                if after == state:
-                    if bit == goal:
-                        moves.append((state, mask | bit, False))
-                    continue  # a later place will do: its return, or, hidden, before an overwrite
-                if after == DEAD and self._prospects.hopeless(mask):
-                    continue
-            else:
-                after = now[problem.gives[index]]
-                if (kind is SWAPS and state != problem.need[index]) or (kind is ENDS and state == problem.need[index]):
-                    continue
-            if not known and after == DEAD and not self._prospects.negatives:
-                continue  # rule 7: nobody can see it
-            if kind is SETS:
-                if overwritable:  # else what was placed last is hidden by this: then it belongs into its group
-                    self._overwrites(index, state, mask | bit, moves)
-            elif not known and after == state:
-                continue  # rule 7: it is not seen, but what was there before
-            elif after == state or not self._prospects.stranded(state, mask | bit):
-                moves.append((after, mask | bit, known and kind is not STEPS))
-        return moves
-
-    def _loses(self, state: int, after: int, mask: int) -> bool:
-        """Rule 3 for an overwriting: where there are steps, they may lead back to what was overwritten."""
-        if after == state or not self._prospects.stranded(state, mask):
-            return False
-        problem = self.problem
-        precedes, values = problem.model.precedes, problem.values
-        return not (problem.stepped and after != DEAD and precedes and precedes(values[after], values[state]))
-
-    def _overwrites(self, index: int, state: int, mask: int, moves: list[tuple[int, int, bool]]) -> None:
-        """Place a SETS (its bit is in ``mask``) and, directly before it, each group of hidden ones: rules 4 and 5."""
-        problem, bits, now = self.problem, self._bit, self._now
-        after = now[problem.gives[index]]
-        soon = problem.next_overwrite[self.position]
-        hideable, alone = [], mask
-        for deadline, other in self._open:
-            if deadline == NEVER:
-                break
-            kind = problem.kind[other]
-            if mask & bits[other] or (kind is not SETS and kind is not STEPS):
-                continue
-            if (
-                kind is SETS
-                and now[problem.gives[other]] == DEAD
-                and not self._prospects.negatives
-                and not problem.stepped
-            ):
-                mask |= bits[other]
-            elif deadline < soon:
-                hideable.append(other)
-        groups = [(mask, 0)]
-        useful = problem.known[index] or after != state or mask != alone  # rule 7: or it hides something
-        if useful and not self._loses(state, after, mask):
-            moves.append((after, mask, False))
-        while groups:
-            group, position = groups.pop()
-            if position == len(hideable):
-                continue
-            other = hideable[position]
-            if problem.kind[other] is STEPS:  # may be left out; a SETS that is left out ends the group
-                groups.append((group, position + 1))
-            group |= bits[other]
-            hidden = now[problem.gives[other]] if problem.kind[other] is SETS else after
-            if hidden != after and not problem.stepped and self._prospects.stranded(hidden, group):
-                continue
-            if not self._loses(state, after, group):
-                moves.append((after, group, False))
-            groups.append((group, position + 1))
