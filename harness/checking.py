@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from harness.checker import checks
-from harness.checker.checker import Checker
+from harness.checker.checker import Checker, fed
 from harness.checker.judging import STEPS_MAX
 from harness.checker.models import MODELS
 from harness.checker.sentences import described
@@ -78,9 +78,7 @@ def check_file(
 
 
 def _judge(events: Iterable[Event], model: str | None, steps_max: int) -> tuple[Checker, Judgement]:
-    checker = Checker(model, steps_max)
-    for event in events:
-        checker.feed(event)
+    checker = fed(events, model, steps_max)
     return checker, checker.verdict()
 
 

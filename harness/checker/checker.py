@@ -116,7 +116,12 @@ def _cut(model: Model, key: _Key, cut_after: int) -> None:
 
 def check(events: Iterable[Event], model: str | None = None, steps_max: int = judging.STEPS_MAX) -> Judgement:
     """A whole history. Raises HistoryError."""
-    checker = Checker(model, steps_max)
+    return fed(events, model, steps_max).verdict()
+
+
+def fed(events: Iterable[Event], model: str | None = None, steps_max: int = judging.STEPS_MAX) -> Checker:
+    """A checker of a whole history: nothing comes later, so no cut is worth its search. Raises HistoryError."""
+    checker = Checker(model, steps_max, cut_after=NEVER)
     for event in events:
         checker.feed(event)
-    return checker.verdict()
+    return checker
