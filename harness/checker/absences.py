@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from harness.checker.models import Action, Kind
+from harness.checker.models import CHANGES, Action, Kind
 from harness.history.operations import Operation
 
 WITNESSES_MAX = 50
@@ -27,7 +27,7 @@ def certain(actions: Sequence[Action], initial: Collection[Any], used: Collectio
         return set()
     makers: dict[Any, list[Operation]] = {}
     for action in actions:
-        if action.kind in (Kind.SETS, Kind.SWAPS, Kind.ENDS):
+        if action.kind in CHANGES:
             makers.setdefault(action.gives, []).append(action.operation)
     witnesses = [action for action in actions if action.known and action.operation not in used]
     invocations = [action.operation.invoked for action in witnesses]

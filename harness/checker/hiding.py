@@ -22,7 +22,7 @@ class Hideable(NamedTuple):
 
     due: int
     mask: int
-    index: int
+    action: int
     latest: int
     hidden: int
 

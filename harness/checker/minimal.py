@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace as replaced
 
 from harness.checker.decisions import decide
-from harness.checker.models import OBSERVERS, Action, Kind, Model
+from harness.checker.models import CHANGES, OBSERVERS, Action, Kind, Model
 from harness.checker.problem import Problem
 from harness.checker.search import Outcome, Search
 from harness.history.events import EventType
@@ -26,7 +26,6 @@ STEPS_MAX = 100_000
 TRIALS_MAX = 400
 TOTAL_STEPS_MAX = 500_000
 FRESHER_MAX = 20
-CHANGES = (Kind.SETS, Kind.SWAPS, Kind.ENDS)
 
 
 def shortest_prefix(operations: Sequence[Operation], refuted: Callable[[Sequence[Operation]], bool]) -> int:

@@ -30,6 +30,7 @@ class Kind(IntEnum):
 
 
 OBSERVERS = (Kind.SEES, Kind.SEES_NOT)
+CHANGES = (Kind.SETS, Kind.SWAPS, Kind.ENDS)
 
 
 @dataclass(slots=True, eq=False)

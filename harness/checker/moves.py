@@ -27,7 +27,7 @@ NOBODY_CAN = -1
 
 class Moves:
     """``open_``: the open actions that change something, by deadline; ``now``: states → themselves, or DEAD; ``looks``:
-    the open actions that look; ``position`` of the return in the events, and its ``goal``: the bit that returns."""
+    the open actions that look; ``goal``: the action that returns."""
 
     def __init__(
         self,
@@ -37,13 +37,12 @@ class Moves:
         looks: Sequence[int],
         bits: Sequence[int],
         now: Sequence[int],
-        position: int,
+        goal: int,
         hiding: Hiding,
     ) -> None:
         self._problem, self._prospects, self._open, self._looks = problem, prospects, open_, looks
         self._bits, self._now = bits, now
-        self._goal = bits[-problem.events[position] - 1]
-        self._moment = problem.deadline[-problem.events[position] - 1]
+        self._goal, self._moment = bits[goal], problem.deadline[goal]
         self._rows: dict[int, list[Row]] = {}
         self._losses: dict[int, tuple[int, int]] = {}
         self._hiding = hiding
@@ -51,7 +50,7 @@ class Moves:
     def of(self, state: int, mask: int, overwritable: bool) -> list[Move]:
         """Of a configuration. ``overwritable``: whether a SETS may come next; else what was placed last would be hidden
         by it: then it belongs into its group."""
-        kinds, goal = self._problem.kind, self._goal
+        kinds = self._problem.kind
         waiting, makers = self._loss(state)
         moves: list[Move] = []
         rows = self._rows.get(state)
@@ -69,9 +68,10 @@ class Moves:
                 continue  # rule 10
             elif after == state:
                 moves.append((state, placed, 0))
-            elif not (waiting & ~placed) or makers & ~placed:  # rule 3
-                if kind is not STEPS or after != DEAD or not self._prospects.hopeless(mask):
-                    moves.append((after, placed, ANYBODY if known and kind is not STEPS else 0))
+            elif waiting & ~placed and not makers & ~placed:
+                continue  # rule 3
+            elif kind is not STEPS or after != DEAD or not self._prospects.hopeless(mask):
+                moves.append((after, placed, ANYBODY if known and kind is not STEPS else 0))
         return moves
 
     def _rows_at(self, state: int) -> list[Row]:
@@ -146,7 +146,7 @@ class Moves:
             if position == len(rows):
                 continue
             row = rows[position]
-            if problem.kind[row.index] is STEPS:  # may be left out; a SETS that is left out ends the group
+            if problem.kind[row.action] is STEPS:  # may be left out; a SETS that is left out ends the group
                 groups.append((group, position + 1))
             group |= row.mask
             if group & goal:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from harness.checker import absences
-from harness.checker.models import COUNTER, KV, OBSERVERS, RISING, Action, Kind, Model
+from harness.checker.models import CHANGES, COUNTER, KV, OBSERVERS, RISING, Action, Kind, Model
 from harness.checker.stays import Stays, singles
 from harness.history.operations import NEVER, Operation
 
@@ -46,6 +46,7 @@ class Problem:
         self._sorted = sorted(self._observed) if model is KV or model is RISING else None
         initial = [(model.initial, frozenset[Operation]())] if initial is None else list(initial)
         self.actions = self._useful(self._telling(actions, initial))
+        self._seen = self._certain(initial)
         self._compile()
         place = {action.operation: index for index, action in enumerate(self.actions)}
         self.initial = [
@@ -67,6 +68,31 @@ class Problem:
         idle = absences.certain(actions, {value for value, _ in initial}, used)
         idle = {action for action in idle if action.operation.returned < self.horizon}
         return [action for action in actions if action not in idle] if idle else actions
+
+    def _certain(self, initial: Sequence[Start]) -> dict[Operation, int]:
+        """Actions of unknown outcome that happened, since somebody found what they alone bring about: and by when."""
+        if self.stepped or not self.final or all(action.known for action in self.actions):
+            return {}
+        makers: dict[Any, list[Action]] = {value: [] for value, _ in initial}
+        for action in self.actions:
+            if action.kind in CHANGES:
+                makers.setdefault(action.gives, []).append(action)
+        used = frozenset[Operation]().union(*(operations for _, operations in initial))
+        there = {value for value, _ in initial}
+        found: dict[Operation, int] = {}
+        finds = [action for action in self.actions if action.known and action.kind in (Kind.SEES, Kind.SWAPS)]
+        finds.sort(key=lambda action: action.operation.returned)
+        for action in finds:  # grows
+            end = found.get(action.operation, action.operation.returned)
+            made_by = makers.get(action.need, [])
+            if len(made_by) != 1 or action.need in there or made_by[0].known:
+                continue
+            maker = made_by[0]
+            if maker.operation not in used and maker.operation not in found:
+                found[maker.operation] = end
+                if maker.kind is Kind.SWAPS:
+                    finds.append(maker)
+        return found
 
     def _stays(self) -> Stays:
         kept = range(len(self.actions))
@@ -99,14 +125,14 @@ class Problem:
                 if not self.final and action.kind in (Kind.SETS, Kind.SWAPS, Kind.ENDS):
                     self._keep(action.gives)
         self.kind = [action.kind for action in actions]
-        self.known = [action.known for action in actions]
+        self.known = [action.known or action.operation in self._seen for action in actions]
         self.need = [
             self.state(action.need) if action.kind not in (Kind.SETS, Kind.STEPS) else -1 for action in actions
         ]
         self.gives = [
             self.state(action.gives) if action.kind in (Kind.SETS, Kind.SWAPS, Kind.ENDS) else -1 for action in actions
         ]
-        self.deadline = [action.operation.returned for action in actions]
+        self.deadline = [self._seen.get(action.operation, action.operation.returned) for action in actions]
         classes: dict[Any, int] = {}
         self.alike = [
             classes.setdefault(

@@ -43,6 +43,9 @@ SEES, SEES_NOT, SETS, SWAPS, ENDS, STEPS = Kind
 WIDTH_MAX = 200_000
 """Configurations held at once before giving up: some 70 MB."""
 
+COMPARED = 100
+"""Comparisons that take as long as a step."""
+
 
 class Outcome(IntEnum):
     """Of a search, so far."""
@@ -152,11 +155,9 @@ class Search:
         bit = self._bit[index]
         done = {(state, mask ^ bit) for state, mask in self._configurations if mask & bit}
         starts = [found for found in self._configurations if not found[1] & bit]
-        if starts or len(done) > 1:
-            hiding = Hiding(
-                self.problem, self._open, self._bit, self._now, self.position, self._prospects.negatives
-            )
-        if starts and not self._place(starts, bit, done, hiding):
+        if starts and len(self._open) == 1 and self._open[0][1] == index:
+            self._place_only(starts, index, done)
+        elif starts and not self._place(starts, index, done):
             self.outcome = Outcome.TOO_WIDE
             return
         self.steps += len(self._configurations)
@@ -164,7 +165,7 @@ class Search:
             self.failed, self.last, self.outcome = index, list(self._configurations), Outcome.NOT
             return
         if len(done) > 1:
-            done = self._undominated(self._unburdened(done, bit, hiding), bit)
+            done = self._undominated(self._unburdened(done, bit), bit)
         self.width = max(self.width, len(done))
         self._configurations = done
         self._forget(index)
@@ -182,9 +183,15 @@ class Search:
             self._now[need] = DEAD
             self._configurations = {(DEAD if state == need else state, mask) for state, mask in self._configurations}
 
-    def _unburdened(self, configurations: set[Configuration], returned: int, hiding: Hiding) -> set[Configuration]:
+    def _hiding(self) -> Hiding:
+        return Hiding(self.problem, self._open, self._bit, self._now, self.position, self._prospects.negatives)
+
+    def _unburdened(self, configurations: set[Configuration], returned: int) -> set[Configuration]:
         """Without those that only have one hideable group more placed than another: with rule 4, that one could still
         place it directly before what overwrites, not yet placed in either, and must happen before it."""
+        if all(self._bit[index] == returned for _, index in self._open):
+            return configurations
+        hiding = self._hiding()
         rows = [row for row in hiding.rows if not row.mask & returned]
         if not rows:
             return configurations
@@ -215,6 +222,7 @@ class Search:
         for (state, base), costs in groups.items():
             best: list[int] = []
             for cost in sorted(costs, key=int.bit_count):
+                self.steps += len(best) // COMPARED
                 if not any(cheaper & cost == cheaper for cheaper in best):
                     best.append(cost)
             self.steps += len(costs)
@@ -223,15 +231,24 @@ class Search:
 
     # ---- placing
 
-    def _place(
-        self, starts: list[Configuration], goal: int, done: set[Configuration], hiding: Hiding
-    ) -> bool:
-        """Every way to have ``goal`` take effect, by placing open actions one after another, into ``done``; False if
+    def _place_only(self, starts: list[Configuration], index: int, done: set[Configuration]) -> None:
+        """The action where no other open one changes anything."""
+        problem = self.problem
+        kind, need = problem.kind[index], problem.need[index]
+        for state, mask in starts:
+            if (kind is SWAPS and state != need) or (kind is ENDS and state == need):
+                continue
+            after = problem.step(state, index) if kind is STEPS else self._now[problem.gives[index]]
+            done.add((after, mask | self._prospects.satisfied(after)))
+
+    def _place(self, starts: list[Configuration], index: int, done: set[Configuration]) -> bool:
+        """Every way to have the action take effect, by placing open actions one after another, into ``done``; False if
         there are too many. Those that use up fewer actions of unknown outcome first: rule 8 then spares the others."""
+        goal = self._bit[index]
         unknown, looks = self._prospects.unknown, self._prospects.looks
         satisfied = self._prospects.satisfied
         moves = Moves(
-            self.problem, self._prospects, self._open, self._looking, self._bit, self._now, self.position, hiding
+            self.problem, self._prospects, self._open, self._looking, self._bit, self._now, index, self._hiding()
         )
         told_apart = ~(unknown | looks)
         seen: dict[tuple[int, int, bool], list[int]] = {}
@@ -255,6 +272,7 @@ class Search:
                 cost = (everything & unknown) | (~everything & looks)
                 free = together < 0 or bool(everything & ~placed & ~together)
                 before = seen.setdefault((after, everything & told_apart, free), [])
+                self.steps += len(before) // COMPARED
                 if any(cheaper & cost == cheaper for cheaper in before):
                     continue
                 before.append(cost)

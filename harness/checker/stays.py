@@ -11,9 +11,8 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 
-from harness.checker.models import Kind
+from harness.checker.models import CHANGES, Kind
 
-CHANGES = (Kind.SETS, Kind.SWAPS, Kind.ENDS)
 NONE = -1
 
 
@@ -21,7 +20,8 @@ class Stays:
     """By state: ``until``, the last invocation of those who must find it or what grows out of it; ``not_before``, the
     last invocation of those who must be done before it comes; -1 where nothing is known. ``cluster``: the states that
     grow out of one another, by their first. By action: ``member``, the cluster that it is part of. ``blocks``: the
-    known members of each cluster that grows straight: no value is taken twice, and all are single. ``tempting``: clusters that somebody of unknown outcome may look for."""
+    known members of each cluster that grows straight: no value is taken twice, and all are single. ``tempting``:
+    clusters that somebody of unknown outcome may look for."""
 
     def __init__(
         self,
@@ -57,7 +57,9 @@ class Stays:
                 self.blocks.setdefault(member, []).append(index)
         for state in forked:
             self.blocks.pop(self.cluster[state], None)
-        self.tempting = {self.cluster[need] for need, certain in zip(needs, known, strict=True) if need >= 0 and not certain}
+        self.tempting = {
+            self.cluster[need] for need, certain in zip(needs, known, strict=True) if need >= 0 and not certain
+        }
 
     def _chain(self, following: dict[int, int], states: Sequence[int]) -> None:
         later = set(following.values())
