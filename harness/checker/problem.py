@@ -53,7 +53,7 @@ class Problem:
             (self.state(value), [place[operation] for operation in used if operation in place])
             for value, used in initial
         ]
-        self.stays = None if self.stepped else self._stays()
+        self.stays = None if self.stepped else self._stays(initial)
         self.due = self._due()
         self.absent = next((need for need, kind in zip(self.need, self.kind, strict=True) if kind is Kind.ENDS), -1)
         self.next_overwrite = self._foresee(Kind.SETS)
@@ -69,6 +69,12 @@ class Problem:
         idle = {action for action in idle if action.operation.returned < self.horizon}
         return [action for action in actions if action not in idle] if idle else actions
 
+    def _there(self, initial: Sequence[Start]) -> set[Any]:
+        """The values that somebody may have brought about, or found, before the beginning."""
+        used = frozenset[Operation]().union(*(operations for _, operations in initial))
+        before = [action for action in self.actions if action.operation in used]
+        return {value for value, _ in initial}.union(*((action.need, action.gives) for action in before))
+
     def _certain(self, initial: Sequence[Start]) -> dict[Operation, int]:
         """Actions of unknown outcome that happened, since somebody found what they alone bring about: and by when."""
         if self.stepped or not self.final or all(action.known for action in self.actions):
@@ -77,8 +83,7 @@ class Problem:
         for action in self.actions:
             if action.kind in CHANGES:
                 makers.setdefault(action.gives, []).append(action)
-        used = frozenset[Operation]().union(*(operations for _, operations in initial))
-        there = {value for value, _ in initial}
+        there = self._there(initial)
         found: dict[Operation, int] = {}
         finds = [action for action in self.actions if action.known and action.kind in (Kind.SEES, Kind.SWAPS)]
         finds.sort(key=lambda action: action.operation.returned)
@@ -88,17 +93,18 @@ class Problem:
             if len(made_by) != 1 or action.need in there or made_by[0].known:
                 continue
             maker = made_by[0]
-            if maker.operation not in used and maker.operation not in found:
+            if maker.operation not in found:
                 found[maker.operation] = end
                 if maker.kind is Kind.SWAPS:
                     finds.append(maker)
         return found
 
-    def _stays(self) -> Stays:
+    def _stays(self, initial: Sequence[Start]) -> Stays:
         kept = range(len(self.actions))
         known = [self.known[index] and self.deadline[index] < self.horizon for index in kept]
         spans = [(self.actions[index].operation.invoked, self.deadline[index]) for index in kept]
-        single = singles(self.kind, self.gives, len(self.values), {DEAD, *(state for state, _ in self.initial)})
+        there = {self._ids.get(value, DEAD) for value in self._there(initial)}
+        single = singles(self.kind, self.gives, len(self.values), {DEAD, *there})
         return Stays(self.kind, known, self.need, self.gives, spans, single)
 
     def _useful(self, actions: Sequence[Action]) -> list[Action]:
