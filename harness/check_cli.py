@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import traceback
 from pathlib import Path
 
 import click
@@ -41,7 +42,11 @@ def check(
     as_json = (output or (context.obj or {}).get("output")) == "json"
     verdicts = []
     for number, file in enumerate(files):
-        verdict = checking.check_file(file, model, steps or STEPS_MAX, nil == "unknown")
+        try:
+            verdict = checking.check_file(file, model, steps or STEPS_MAX, nil == "unknown")
+        except Exception as error:  # Python would exit with 1, which is a verdict
+            traceback.print_exc()
+            verdict = checking.FileVerdict(str(file), trouble=f"a defect of this program, please report it: {error!r}")
         verdicts.append(verdict)
         if as_json:
             print(json.dumps(checking.document(verdict), default=str), flush=True)

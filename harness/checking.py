@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,9 @@ NIL_NOTE = (
     "it is linearizable if a read of nil means that what was read is not known, as Knossos takes it: --nil unknown; "
     "here it was taken to mean that nothing was there"
 )
+
+LOG = re.compile(r"\bjepsen\.\w+|^\s*INFO\b")
+"""A cluster that never started leaves a log without operations: that is a history, if an empty one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ def check_file(
     if path.is_dir():
         path = path / "history.jsonl"
     try:
-        history = files.read(path)
+        history = _read(path)
         known = model or (history.header.workload if history.header is not None else None)
         if known is not None and known not in MODELS:
             raise HistoryError(f"there is no model {known!r}, only {', '.join(sorted(MODELS))}")
@@ -75,6 +79,17 @@ def check_file(
     except (HistoryError, OSError) as error:
         return FileVerdict(str(path), trouble=str(error))
     return FileVerdict(str(path), history.format, judgement, explained, note=note)
+
+
+def _read(path: Path) -> files.History:
+    """Raises HistoryError also for what a reader had not thought of: a verdict must not come of a misreading."""
+    try:
+        history = files.read(path)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise HistoryError(f"there is something in it that no event has ({type(error).__name__}: {error})") from error
+    if not history.events and history.format == "Jepsen log" and not LOG.search(path.read_text(errors="replace")):
+        raise HistoryError("this names Jepsen, but is neither its log nor EDN that can be read")
+    return history
 
 
 def _judge(events: Iterable[Event], model: str | None, steps_max: int) -> tuple[Checker, Judgement]:

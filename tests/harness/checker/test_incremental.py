@@ -7,6 +7,7 @@ import random
 import pytest
 
 from harness.checker.checker import Checker, check
+from harness.history.events import Event, EventType
 from harness.history.records import Validity
 from tests.harness.checker.histories import arbitrary, events, simulated
 
@@ -77,3 +78,24 @@ def test_a_hard_key_hides_no_violation_on_another() -> None:
     assert undecided.overlap > 20
     assert "fewer clients" in undecided.advice
     assert checker.verdict(steps_max=8_000).keys["k"].steps > undecided.steps, "a larger budget is tried"
+
+
+def test_what_was_found_before_a_cut_says_nothing_of_what_comes_after_it() -> None:
+    """A false alarm of an earlier version: the read of nothing is over at the cut, and says nothing of the delete."""
+
+    def event(process: int, type: str, f: str, value: object = None) -> Event:
+        return Event(process=process, type=EventType(type), f=f, key="k", value=value)
+
+    checker = Checker("register", cut_after=1)
+    for told in (
+        event(1, "invoke", "read"),
+        event(2, "invoke", "cas", [None, 1]),
+        event(2, "ok", "cas", [None, 1]),
+        event(3, "invoke", "read"),
+        event(1, "ok", "read"),
+        event(4, "invoke", "delete"),
+        event(5, "invoke", "cas", [None, 1]),
+        event(3, "ok", "read", 1),
+    ):
+        checker.feed(told)
+        assert checker.verdict().validity is Validity.VALID
