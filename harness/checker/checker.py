@@ -31,7 +31,7 @@ CUT_STATES_MAX = 100
 @dataclass(slots=True)
 class _Key:
     """``recent``: what must be judged again when the key is touched, from ``start`` on. ``patience``: how long it must
-    be before a cut is tried."""
+    be before a cut is tried; ``searched``: whether no quicker way judges it."""
 
     key: str | None
     patience: int
@@ -39,6 +39,7 @@ class _Key:
     recent: list[Operation] = field(default_factory=list)
     start: list[Start] | None = None
     touched: bool = True
+    searched: bool = False
     verdict: KeyVerdict | None = None
 
 
@@ -84,6 +85,8 @@ class Checker:
         judges = {}
         for key in touched:
             if key.verdict is None or key.verdict.validity is not Validity.INVALID:
+                if self._model and key.searched:
+                    _cut(model, key, self._cut_after)
                 start = key.start if self._model else None
                 judges[key.key] = KeyJudge(model, key.key, key.recent if self._model else key.all, start)
         judging.settle(list(judges.values()), steps_max or self._steps_max)
@@ -93,8 +96,7 @@ class Checker:
             key = self._keys[name]
             key.touched = judge.validity is None
             key.verdict = replace(judge.verdict(), operations=len(key.all))
-            if self._model and judge.search is not None and key.verdict.validity is not Validity.INVALID:
-                _cut(model, key, self._cut_after)
+            key.searched = judge.search is not None
         return Judgement(model.name, {name: key.verdict for name, key in self._keys.items() if key.verdict})
 
 
