@@ -10,8 +10,8 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from harness.checker import absences
-from harness.checker.models import CHANGES, COUNTER, KV, OBSERVERS, RISING, Action, Kind, Model
+from harness.checker import evidence
+from harness.checker.models import COUNTER, KV, OBSERVERS, RISING, Action, Kind, Model
 from harness.checker.stays import Stays, singles
 from harness.history.operations import NEVER, Operation
 
@@ -46,7 +46,7 @@ class Problem:
         self._sorted = sorted(self._observed) if model is KV or model is RISING else None
         initial = [(model.initial, frozenset[Operation]())] if initial is None else list(initial)
         self.actions = self._useful(self._telling(actions, initial))
-        self._seen = self._certain(initial)
+        self._seen = self._happened(initial)
         self._compile()
         place = {action.operation: index for index, action in enumerate(self.actions)}
         self.initial = [
@@ -65,7 +65,7 @@ class Problem:
         if self.stepped:
             return actions
         used = frozenset[Operation]().union(*(operations for _, operations in initial))
-        idle = absences.certain(actions, {value for value, _ in initial}, used)
+        idle = evidence.idle(actions, {value for value, _ in initial}, used)
         idle = {action for action in idle if action.operation.returned < self.horizon}
         return [action for action in actions if action not in idle] if idle else actions
 
@@ -75,29 +75,10 @@ class Problem:
         before = [action for action in self.actions if action.operation in used]
         return {value for value, _ in initial}.union(*((action.need, action.gives) for action in before))
 
-    def _certain(self, initial: Sequence[Start]) -> dict[Operation, int]:
-        """Actions of unknown outcome that happened, since somebody found what they alone bring about: and by when."""
+    def _happened(self, initial: Sequence[Start]) -> dict[Operation, int]:
         if self.stepped or not self.final or all(action.known for action in self.actions):
             return {}
-        makers: dict[Any, list[Action]] = {value: [] for value, _ in initial}
-        for action in self.actions:
-            if action.kind in CHANGES:
-                makers.setdefault(action.gives, []).append(action)
-        there = self._there(initial)
-        found: dict[Operation, int] = {}
-        finds = [action for action in self.actions if action.known and action.kind in (Kind.SEES, Kind.SWAPS)]
-        finds.sort(key=lambda action: action.operation.returned)
-        for action in finds:  # grows
-            end = found.get(action.operation, action.operation.returned)
-            made_by = makers.get(action.need, [])
-            if len(made_by) != 1 or action.need in there or made_by[0].known:
-                continue
-            maker = made_by[0]
-            if maker.operation not in found:
-                found[maker.operation] = end
-                if maker.kind is Kind.SWAPS:
-                    finds.append(maker)
-        return found
+        return evidence.happened(self.actions, self._there(initial))
 
     def _stays(self, initial: Sequence[Start]) -> Stays:
         kept = range(len(self.actions))

@@ -15,7 +15,9 @@ What keeps the sets small; each is an exchange: whoever has a linearization has 
 4. *Hidden writes.* A write that nobody sees before it is overwritten can stand directly before the overwriting one, in
    any order among others there. So an unseen write is never placed by itself, only as part of such a group. And it need
    not be hidden now if another write, not yet placed, must return before it does: directly before that one is as good.
-   So groups are taken in the order of deadlines, and only up to the first return of a write still to be invoked.
+   So groups are taken in the order of deadlines, and only up to the first return of a write still to be invoked. What
+   returns is not hidden: it is placed openly, and whatever overwrites it later. A write that comes once is hidden with
+   all who saw it and what grew out of it (``hiding``). A delete that found something hides what is not nothing.
 5. *Dead writes hide at once*, where nothing remains that is told what was *not* there: nobody needs them later.
 6. *Alike.* Of open actions that do the same, the one with the earliest deadline goes first, unknown ones last.
 7. *Of unknown outcome.* One that nobody sees might as well not have happened: it must be seen by the next placed.

@@ -1,8 +1,11 @@
-"""Told mismatches that no order can contradict: they may be left out.
+"""What other answers prove, before any order is looked for.
 
-Who was told that a value was not there needs one moment of its own at which it was not. There is one if nobody can have
-brought the value about by then; or if another state was certainly there, at a moment after the last of those who bring
-the value about had returned, or within the mismatch's own time.
+``idle``: told mismatches that no order can contradict; they may be left out. Who was told that a value was not there
+needs one moment of its own at which it was not. There is one if nobody can have brought the value about by then; or if
+another state was certainly there, at a moment after the last of those who bring the value about had returned, or within
+the mismatch's own time.
+
+``happened``: actions of unknown outcome that took effect, since somebody found what they alone bring about.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ WITNESSES_MAX = 50
 BEGINNING = -1
 
 
-def certain(actions: Sequence[Action], initial: Collection[Any], used: Collection[Operation]) -> set[Action]:
+def idle(actions: Sequence[Action], initial: Collection[Any], used: Collection[Operation]) -> set[Action]:
     """The SEES_NOT that may be left out. ``initial``: the states there may be at first; ``used``: what had taken effect
     before that. ``actions`` in the order of invocation."""
     mismatches = [action for action in actions if action.kind is Kind.SEES_NOT]
@@ -55,3 +58,24 @@ def _apart(witness: Action, state: Any) -> bool:
     if witness.kind is Kind.SETS:
         return bool(witness.gives != state)
     return witness.kind in (Kind.SWAPS, Kind.ENDS)
+
+
+def happened(actions: Sequence[Action], there: Collection[Any]) -> dict[Operation, int]:
+    """By when each of them had. ``there``: the values that somebody may have brought about, or found, before."""
+    makers: dict[Any, list[Action]] = {}
+    for action in actions:
+        if action.kind in CHANGES:
+            makers.setdefault(action.gives, []).append(action)
+    found: dict[Operation, int] = {}
+    finds = [action for action in actions if action.known and action.kind in (Kind.SEES, Kind.SWAPS)]
+    finds.sort(key=lambda action: action.operation.returned)
+    for action in finds:  # grows
+        made_by = makers.get(action.need, [])
+        if action.need in there or len(made_by) != 1:
+            continue
+        maker = made_by[0]
+        if not maker.known and maker.operation not in found:
+            found[maker.operation] = found.get(action.operation, action.operation.returned)
+            if maker.kind is Kind.SWAPS:
+                finds.append(maker)
+    return found
