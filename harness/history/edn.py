@@ -65,6 +65,13 @@ class Tagged:
     value: Any
 
 
+class Map(dict[Any, Any]):
+    """A map that knows the ``line`` it begins in, for messages."""
+
+    __slots__ = ("line",)
+    line: int
+
+
 @dataclass(slots=True)
 class _Frame:
     """What is being read: a collection, or a prefix that takes the next value: ``#tag``, ``#_``, ``^``."""
@@ -132,7 +139,9 @@ def _closed(stack: list[_Frame], token: str, line: int) -> Any:
         return tuple(items)
     if len(items) % 2:
         raise EdnError(f"line {line}: a map with a key that has no value")
-    return {freeze(key): value for key, value in zip(items[::2], items[1::2], strict=True)}
+    found = Map((freeze(key), value) for key, value in zip(items[::2], items[1::2], strict=True))
+    found.line = frame.line
+    return found
 
 
 def _scalar(kind: str, token: str, line: int) -> Any:

@@ -22,7 +22,7 @@ ENCODER = msgspec.json.Encoder()
 EVENTS = msgspec.json.Decoder(Event)
 HEADERS = msgspec.json.Decoder(Header)
 JSON_START = re.compile(r'\s*\{\s*"')
-EDN_START = re.compile(r"[\s,]*(;[^\n]*\n[\s,]*)*(\^|#_|#[A-Za-z\[{]|\[|\(|\{)")
+EDN_START = re.compile(r"[\s,]*(;[^\n]*\n[\s,]*)*(\^|#_|#[:A-Za-z\[{]|\[|\(|\{)")
 
 
 @dataclass(frozen=True, slots=True)

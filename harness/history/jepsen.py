@@ -9,10 +9,10 @@ takes it, unless ``:error`` is ``CAS_MISMATCH``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from harness.history.edn import EdnError, Tagged, read_all
+from harness.history.edn import EdnError, Map, Tagged, read_all
 from harness.history.events import Event, EventType
 from harness.history.operations import MISMATCH, HistoryError
 
@@ -21,7 +21,7 @@ TIMED_OUT = frozenset({"timed-out", "timeout", "timed_out"})
 NANOSECONDS = 1e9
 READS = frozenset({"read", "get", "r"})
 NEMESIS = "nemesis"
-Row = Mapping[Any, Any]
+Row = Map
 
 
 def edn_events(text: str) -> list[Event]:
@@ -33,7 +33,7 @@ def edn_events(text: str) -> list[Event]:
     clients = [row for row in rows if _is_client(row)]
     keyed = _independent(clients)
     numbers = _Numbers()
-    return [event for row in clients for event in _events(row, numbers, keyed)]
+    return [event for row in clients for event in _understood(row, numbers, keyed)]
 
 
 def log_events(text: str) -> list[Event]:
@@ -50,14 +50,14 @@ def log_events(text: str) -> list[Event]:
                 known[rest] = tuple(read_all(rest))
             except EdnError as error:
                 raise HistoryError(f"line {number}: {error}") from error
-        rows.append(_log_row(found["process"], found["type"], known[rest]))
+        rows.append(_log_row(found["process"], found["type"], known[rest], number))
     clients = [row for row in rows if _is_client(row)]
     keyed = _independent(clients)
     numbers = _Numbers()
-    return [event for row in clients for event in _events(row, numbers, keyed)]
+    return [event for row in clients for event in _understood(row, numbers, keyed)]
 
 
-def _log_row(process: str, kind: str, values: Sequence[Any]) -> Row:
+def _log_row(process: str, kind: str, values: Sequence[Any], line: int) -> Row:
     """``:f value [error]``; where the value should be, an operation that timed out has ``:timed-out``.
 
     Of a failed cas that timed out nobody knows more than of any other that did: it is of unknown outcome.
@@ -70,7 +70,9 @@ def _log_row(process: str, kind: str, values: Sequence[Any]) -> Row:
     if kind == "fail" and f not in READS and error in TIMED_OUT:
         kind = "info"
     number = int(process) if process.lstrip("-").isdigit() else process.removeprefix(":")
-    return {"process": number, "type": kind, "f": f, "value": value, "error": error}
+    row = Map({"process": number, "type": kind, "f": f, "value": value, "error": error})
+    row.line = line
+    return row
 
 
 def _rows(value: Any) -> Iterator[Row]:
@@ -82,9 +84,9 @@ def _rows(value: Any) -> Iterator[Row]:
             pending.append(item.value)
         elif isinstance(item, tuple):
             pending.extend(reversed(item))
-        elif isinstance(item, dict):
+        elif isinstance(item, Map):
             if "type" not in item or "process" not in item:
-                raise HistoryError(f"a row without :type or :process: {dict(item)!r:.120}")
+                raise HistoryError(f"line {item.line}: a row without :type or :process: {dict(item)!r:.120}")
             yield item
         else:
             raise HistoryError(f"a history is made of maps, and this is none: {item!r:.80}")
@@ -126,6 +128,15 @@ class _Numbers:
 
     def of(self, process: Any) -> int:
         return process if isinstance(process, int) else self._named.setdefault(process, -1 - len(self._named))
+
+
+def _understood(row: Row, numbers: _Numbers, keyed: bool) -> list[Event]:
+    try:
+        return list(_events(row, numbers, keyed))
+    except HistoryError as error:
+        raise HistoryError(f"line {row.line}: {error}") from error
+    except (TypeError, ValueError) as error:
+        raise HistoryError(f"line {row.line}: this row cannot be understood ({error}): {dict(row)!r:.120}") from error
 
 
 def _events(row: Row, numbers: _Numbers, keyed: bool) -> Iterator[Event]:

@@ -129,9 +129,9 @@ def test_times_are_nanoseconds() -> None:
 REFUSED = {
     "hello world": "no history",
     "{:process 0 :type :invoke": "no EDN",
-    "{:process 0 :f :read}": ":type",
+    "{:process 0 :type :invoke :f :read}\n{:process 0 :f :read}": "line 2: .*:type",
     "[1 2 3]": "maps",
-    "{:process 0 :type :maybe :f :read}": "no type of event",
+    "{:process 0 :type :maybe :f :read}": "line 1: .*no type of event",
     "{:process 0 :type :ok :f :read :value 1}": "never began",
     "{:process 0 :type :invoke :f :read} {:process 0 :type :invoke :f :write}": "has not ended",
     "{:process 0 :type :invoke :f :read} {:process 0 :type :ok :f :write}": "had begun a read",
