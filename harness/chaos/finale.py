@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harness.chaos import assumptions
 from harness.chaos.observer import Observer
@@ -21,8 +21,11 @@ from harness.workloads.clients import NodeReads
 from harness.workloads.deeds import perform
 from harness.workloads.recorder import Recorder
 
-BOUND_S = 30.0
-"""From healing to a first write, to every key read at every node, and to equal data: seconds, on an idle machine."""
+BOUND_S = 20.0
+"""From healing to equal data at all nodes, by way of a first write and of every key read at every node: five seconds on
+an idle machine."""
+LEAST_S = 2.0
+"""For each of these steps, though those before it took all the time."""
 POLL_S = 0.1
 HEALED_KEY = "healed"
 MUTATIONS = {"register": "write", "append": "append", "set": "add", "counter": "increment"}
@@ -39,9 +42,11 @@ class Finale:
     world: World
     observer: Observer
     bound_s: float = BOUND_S
+    _end_s: float = field(default=0.0, init=False)
 
     async def heal(self) -> None:
-        """Everything that any fault may have left."""
+        """Everything that any fault may have left. The bound begins here."""
+        self._end_s = self.recorder.clock() + self.bound_s
         for attempts_left in (2, 1, 0):
             try:
                 await self.world.heal_all()
@@ -51,13 +56,17 @@ class Finale:
                     raise
                 await asyncio.sleep(POLL_S)
 
+    def _give_up(self) -> float:
+        """When a step that begins now has taken too long."""
+        return max(self._end_s, self.recorder.clock() + LEAST_S)
+
     async def wait_write(self) -> float | None:
         """Seconds until a write was acknowledged; None if that took longer than the bound."""
         began, f = self.recorder.clock(), MUTATIONS[self.plan.workload]
         client, actor = self.rig.system.client(self.plan.timeout_s), self.recorder.actor()
-        attempt = 0
+        attempt, give_up = 0, self._give_up()
         try:
-            while self.recorder.clock() < began + self.bound_s:
+            while self.recorder.clock() < give_up:
                 attempt += 1
                 value = 1 if f == "increment" else f"healed{attempt}"
                 operation = Operation(0.0, 0, f, HEALED_KEY, value)
@@ -70,7 +79,7 @@ class Finale:
 
     async def wait_healthy(self) -> Sequence[NodeSample]:
         """The last samples, healthy ones unless the bound was reached."""
-        give_up = self.recorder.clock() + self.bound_s
+        give_up = self._give_up()
         while True:
             samples = await self.observer.look(digests=False)
             if assumptions.healthy("", samples).held or self.recorder.clock() > give_up:
@@ -84,17 +93,17 @@ class Finale:
         return dict(zip(nodes, unread, strict=True))
 
     async def _read_at(self, node: str, keys: Sequence[str]) -> list[str]:
-        give_up = self.recorder.clock() + self.bound_s
+        give_up = self._give_up()
         left = list(keys)
         while left and self.recorder.clock() < give_up:
-            left = await self.reads.read(node, left)
+            left = await self.reads.read(node, left, give_up)
             if left:
                 await asyncio.sleep(POLL_S)
         return left
 
     async def settle(self) -> Sequence[NodeSample]:
         """Samples with digests, all of one index unless the bound was reached."""
-        give_up = self.recorder.clock() + self.bound_s
+        give_up = self._give_up()
         while True:
             samples = await self.observer.look(digests=True)
             same = len({sample.applied for sample in samples}) == 1 and all(sample.role for sample in samples)

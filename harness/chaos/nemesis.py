@@ -20,7 +20,7 @@ from harness.history.records import FaultRecord, Phase
 
 LEADER_S = 6.0
 """For a leader after an outage: processes start, then elect; longer than that, and the plan goes on."""
-FREE_S = 4.0
+FREE_S = 8.0
 """For a node that no other fault has: changes of members, and starts on a busy machine, take longer than planned."""
 POLL_S = 0.1
 

@@ -16,8 +16,6 @@ from harness.history.records import NodeSample
 
 LOOK_S = 0.25
 """Between two looks: elections take longer."""
-DIGESTS_EVERY = 2
-"""Looks at which the data's digest is asked for as well: it costs the nodes something."""
 
 
 @dataclass
@@ -35,7 +33,7 @@ class Observer:
     async def run(self) -> None:
         """Until it is cancelled."""
         while True:
-            await self.look(digests=self.looks % DIGESTS_EVERY == 0)
+            await self.look(digests=True)
             await asyncio.sleep(LOOK_S)
 
     async def look(self, *, digests: bool) -> Sequence[NodeSample]:

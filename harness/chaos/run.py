@@ -29,8 +29,9 @@ from harness.history.records import Assumption, Check, FaultRecord, NodeSample, 
 from harness.plan.operations import keys_of
 from harness.plan.plan import Operation, Plan
 from harness.systems.base import NotApplied, Unknown
-from harness.workloads.clients import Clients, NodeReads
+from harness.workloads.clients import Clients, News, NodeReads
 from harness.workloads.deeds import Known
+from harness.workloads.order import Order
 from harness.workloads.recorder import Recorder
 
 READY_S = 30.0
@@ -97,23 +98,24 @@ class Run:
         self._stopped_at_s: float | None = None
         self._crashed = False
         self._phase = "starting"
-        self._recorder = Recorder(self.clock, (self._events.append, files.event, court.feed, self._note_key))
+        self._news, self._order = News(), Order(self.clock)
+        listeners = (self._events.append, files.event, court.feed, self._note_key, self._news)
+        self._recorder = Recorder(self.clock, listeners)
         self._world = rig.world(now)
         self._world.read_at = self._read_at
         self._observer = Observer(self._world, self.clock, files.sample, self._looked, Safety(rig.exact_terms))
-        self._world.look = partial(self._observer.look, digests=False)
+        self._world.look = partial(self._observer.look, digests=True)
         self._nemesis = Nemesis(self._world, plan.seed, self.clock, self._note_fault)
-        self._reads = NodeReads(self._recorder, plan.workload, lambda node: rig.client_at(node, READ_S), Known())
-        self._watchers = NodeReads(
-            self._recorder, plan.workload, lambda node: rig.client_at(node, WATCH_S), self._reads.known
-        )
+        known = Known(order=self._order)
+        self._reads = NodeReads(self._recorder, plan.workload, lambda node: rig.client_at(node, READ_S), known)
+        self._watchers = NodeReads(self._recorder, plan.workload, lambda node: rig.client_at(node, WATCH_S), known)
         self._clients = Clients(
             self._recorder,
             plan.workload,
             rig.system.client,
             plan.timeout_s,
             plan.duration_s,
-            self._reads.known,
+            known,
         )
         self._readers: set[asyncio.Task[list[str]]] = set()
         self._group = asyncio.TaskGroup()
@@ -206,7 +208,9 @@ class Run:
         async with asyncio.TaskGroup() as group:
             nemesis = group.create_task(self._nemesis.run(self._plan.faults))
             system, end_s = self._rig.system, self._plan.duration_s
-            group.create_task(self._watchers.keep_reading(lambda: system.nodes, lambda: [*self._recent], end_s))
+            group.create_task(
+                self._watchers.keep_reading(lambda: system.nodes, lambda: [*self._recent], end_s, self._news)
+            )
             await self._clients.run(self._operations)
             self._phase = "last faults"
             await asyncio.wait((nemesis,), timeout=STRAGGLERS_S)
@@ -261,6 +265,7 @@ class Run:
         checks = [
             *checks,
             *safety.checks(),
+            self._order.check(),
             judge.crashes(self._rig.system.crashes()),
             judge.acknowledged(self._recorder.counts[EventType.OK]),
         ]
@@ -313,12 +318,17 @@ class Run:
         self._files.flush()
         if self._observer.looks % CRASHES_EVERY == 0:
             self._crashed = self._crashed or bool(self._rig.system.crashes())
-        if self._observer.safety.violations or self._crashed:
+        if self._observer.safety.violations or self._order.violation or self._crashed:
             self._violated()
         self._glance()
 
+    def _violations(self) -> list[Check]:
+        """What was found beside the history."""
+        order = self._order.violation
+        return [*self._observer.safety.violations.values(), *([order] if order else [])]
+
     def _glance(self) -> None:
-        view, violations = self._world.view, self._observer.safety.violations
+        view, violations = self._world.view, self._violations()
         counts = self._recorder.counts
         self._watch(
             Glance(
@@ -332,6 +342,6 @@ class Run:
                 judged=self._court.word.judged,
                 told=len(self._events),
                 validity=Validity.INVALID if violations else self._court.word.validity,
-                violation=next((check.sentence for check in violations.values()), ""),
+                violation=next((check.sentence for check in violations), ""),
             )
         )

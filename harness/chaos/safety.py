@@ -1,6 +1,7 @@
 """What nodes say of themselves must fit together, whatever happens to them. Pure; fed sample by sample.
 
 - election safety: at most one leader in a term (Raft §5.2);
+- leader completeness: who leads has every entry that was committed in an earlier term (§5.4.3);
 - a node's commit index never falls while its process lives;
 - the committed prefix never changes: one applied index has one digest, at all nodes, in all their lives;
 - it never shrinks: at the end every node has applied what anybody ever called committed;
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from harness.history.records import Check, NodeSample, Validity
 
 ELECTION = "election safety"
+COMPLETE = "leader completeness"
 COMMIT = "commit index"
 PREFIX = "committed prefix"
 PRESERVED = "commits preserved"
@@ -27,11 +29,13 @@ DIGESTS_MAX = 200_000
 @dataclass
 class Safety:
     """``violations``: the first of each kind. ``exact_terms``: see ``harness.chaos.rig``; without it neither
-    elections nor disks are judged."""
+    elections nor leaders' logs nor disks are judged."""
 
     exact_terms: bool = True
     violations: dict[str, Check] = field(default_factory=dict)
     leaders: dict[int, tuple[str, float]] = field(default_factory=dict)
+    crowned: dict[int, NodeSample] = field(default_factory=dict)
+    by_term: dict[int, NodeSample] = field(default_factory=dict)
     commits: dict[tuple[str, int], NodeSample] = field(default_factory=dict)
     digests: dict[int, NodeSample] = field(default_factory=dict)
     furthest: NodeSample | None = None
@@ -46,6 +50,7 @@ class Safety:
             return
         self.samples += 1
         self._see_leader(sample)
+        self._see_completeness(sample)
         self._see_commit(sample, life)
         self._see_digest(sample)
         if self.exact_terms and sample.settled:
@@ -70,7 +75,7 @@ class Safety:
         """One of each kind, valid or not; unknown if no node ever said anything."""
         seen = Validity.VALID if self.samples else Validity.UNKNOWN
         sentence = "" if self.samples else "no node ever told how it stands"
-        names = (*((ELECTION, DURABLE) if self.exact_terms else ()), COMMIT, PREFIX, PRESERVED)
+        names = (*((ELECTION, COMPLETE, DURABLE) if self.exact_terms else ()), COMMIT, PREFIX, PRESERVED)
         return [self.violations.get(name, Check(name=name, validity=seen, sentence=sentence)) for name in names]
 
     def _see_leader(self, sample: NodeSample) -> None:
@@ -83,6 +88,33 @@ class Safety:
                 f"{node} (at {time_s:.2f} s) and {sample.node} (at {sample.time_s:.2f} s) were both leader of term "
                 f"{sample.term}",
                 sample.time_s,
+            )
+
+    def _see_completeness(self, sample: NodeSample) -> None:
+        """Each term's furthest commit against the first sight of each later term's leader, whichever is seen first."""
+        if not self.exact_terms:
+            return
+        known = self.by_term.setdefault(sample.term, sample)
+        if sample.commit > known.commit:
+            self.by_term[sample.term] = sample
+        if sample.role == "leader" and sample.term not in self.crowned:
+            self.crowned[sample.term] = sample
+            for term, committed in self.by_term.items():
+                if term < sample.term:
+                    self._compare(sample, committed, sample.time_s)
+        if known is sample or sample.commit > known.commit:
+            for term, leader in self.crowned.items():
+                if term > sample.term:
+                    self._compare(leader, sample, sample.time_s)
+
+    def _compare(self, leader: NodeSample, committed: NodeSample, time_s: float) -> None:
+        if committed.commit > leader.last:
+            self._violated(
+                COMPLETE,
+                f"{leader.node} leads in term {leader.term} with a log that ended at {leader.last} (at "
+                f"{leader.time_s:.2f} s), but {committed.node} in term {committed.term} called index "
+                f"{committed.commit} committed (at {committed.time_s:.2f} s)",
+                time_s,
             )
 
     def _see_commit(self, sample: NodeSample, life: int) -> None:

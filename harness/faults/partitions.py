@@ -14,8 +14,9 @@ from harness.systems.links import both_ways
 if TYPE_CHECKING:
     import random
 
-CUT_S = (0.5, 4.5)
-"""From below an election timeout to long enough for both sides to go their own way, and to fill a log."""
+CUT_S = ((0.5, 1.6), (1.6, 4.5))
+"""Around the election timeout, so that what was sent before still arrives when others lead; or long enough for both
+sides to go their own way, and to fill a log."""
 
 
 class Partition(Kind):
@@ -29,7 +30,7 @@ class Partition(Kind):
         return both_ways(side, [name for name in nodes if name not in side])
 
     def duration(self, rng: random.Random) -> float:
-        return milli(rng.uniform(*CUT_S))
+        return milli(rng.uniform(*rng.choice(CUT_S)))
 
     async def inject(self, world: World, fault: Fault, nodes: tuple[str, ...], rng: random.Random) -> Injection:
         links = tuple(sorted(self.cuts(fault, nodes, world.view.nodes)))

@@ -3,6 +3,7 @@ while; then the process is killed. Nothing that was acknowledged may be lost by 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.errors import HarnessError
@@ -24,6 +25,10 @@ FSYNC_DELAY_S = (0.05, 0.3)
 """Many round trips, and less than half of an election timeout: they still follow."""
 LAST_S, POLL_S = 6.0, 0.1
 """For the others to elect one of them: some seconds of processor time for their start, and an election."""
+ALONE_S = 2.5
+"""What that takes as a rule."""
+SHORT_S, BLINK_S = (0.3, 1.2), (0.1, 0.4)
+"""Before and after such a loss of power: with what follows it takes as long as an outage may."""
 ALL_SHARE = 0.5
 ELECTION_SHARE = 0.6
 
@@ -84,11 +89,12 @@ class SlowDiskPowerLoss(PowerLoss):
 
     def draw(self, rng: random.Random, terrain: Terrain) -> Draft:
         parameters = {
-            "volatile_s": milli(rng.uniform(*VOLATILE_S)),
+            "volatile_s": milli(rng.uniform(*SHORT_S)),
             "torn": False,
             "fsync_delay_s": milli(rng.uniform(*FSYNC_DELAY_S)),
+            "down_s": milli(rng.uniform(*BLINK_S)),
         }
-        return Draft(milli(parameters["volatile_s"] + rng.uniform(*OUTAGE_S)), ("all",), parameters)
+        return Draft(milli(parameters["volatile_s"] + parameters["down_s"] + ALONE_S), ("all",), parameters)
 
     async def inject(self, world: World, fault: Fault, nodes: tuple[str, ...], rng: random.Random) -> Injection:
         slow = {"volatile": True, "fsync_delay_s": fault.parameters["fsync_delay_s"]}
@@ -96,17 +102,29 @@ class SlowDiskPowerLoss(PowerLoss):
             if name != world.view.leader:
                 await world.require(name, lambda n: world.ports.disk(n, slow))
         await world.sleep(fault.parameters["volatile_s"])
-        ordered = sorted(nodes, key=lambda name: name == world.view.leader)
+        leader = world.view.leader if world.view.leader in nodes else nodes[-1]
+        others = [name for name in nodes if name != leader]
         await world.system.kill(nodes)
-        return Injection(tuple(ordered), detail=f"{ordered[-1]} comes back last", at_s=world.clock())
+        at_s = world.clock()
+        await world.sleep(fault.parameters["down_s"])
+        await world.launch(others)
+        led = await self._led_by(others, world, at_s + fault.parameters["down_s"])
+        detail = f"{leader} comes back last" + ("" if led else f", though none of the others led within {LAST_S:g} s")
+        return Injection((*others, leader), detail=detail, at_s=at_s)
+
+    async def _led_by(self, others: Sequence[str], world: World, since_s: float) -> bool:
+        give_up = world.clock() + LAST_S
+        while world.clock() < give_up:
+            if world.view.at_s > since_s and world.view.leader in others:
+                return True
+            await world.sleep(POLL_S)
+        return False
+
+    async def probe(self, world: World, fault: Fault, injection: Injection) -> bool | None:
+        return True  # what was killed is gone when ``kill`` returns, and the others are back already
 
     async def heal(self, world: World, fault: Fault, injection: Injection) -> None:
-        *others, last = injection.nodes or ("",)
-        await world.launch(others)
-        give_up = world.clock() + LAST_S
-        while world.view.leader not in others and world.clock() < give_up:
-            await world.sleep(POLL_S)
-        await world.launch([last] if last else [])
+        await world.launch(await world.dead(injection.nodes))
 
 
 class CrashPoint(Kind):

@@ -24,6 +24,8 @@ MAROONED_S = (0.4, 1.8)
 WAITING_READS_S = 0.05
 """Before a paused node goes on: its kernel takes reads in, and they are the first thing that it sees."""
 LEADER_SHARE = 0.5
+SKEW = (0.1, 2.0)
+"""Of a link's delay to the usual one: what one node knows long since, another one never hears from who dies."""
 CLOSE_S = 0.05
 """Between looks while an election is watched: a round of it over slow links takes some hundred milliseconds."""
 
@@ -121,15 +123,18 @@ class LeaderHunt(SlowElection):
 async def slow_down(world: World, fault: Fault, delay_s: float, rng: random.Random) -> None:
     """All links, both ways, each in its own measure, about ``delay_s``: some are told long before others."""
     nodes = world.view.nodes
-    slow = {(a, b): Shape(delay_s=milli(delay_s * rng.uniform(0.2, 1.8))) for a in nodes for b in nodes if a != b}
+    slow = {(a, b): Shape(delay_s=milli(delay_s * rng.uniform(*SKEW))) for a in nodes for b in nodes if a != b}
     await world.links.shape(fault.number, slow)
 
 
 async def watch_closely(world: World, seconds: float) -> None:
-    """Look at the nodes again and again: votes and leaders of a moment are seen."""
-    end = world.clock() + seconds
+    """Look at the nodes again and again: votes and leaders of a moment are seen, and who leads is asked at once."""
+    end, led = world.clock() + seconds, world.view.term
     while world.clock() < end:
         await world.look()
+        if world.view.leader and world.view.term > led:
+            led = world.view.term
+            await world.read_at([world.view.leader])
         await world.sleep(CLOSE_S)
 
 

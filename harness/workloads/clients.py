@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from math import inf
 
-from harness.history.events import EventType
+from harness.history.events import Event, EventType
 from harness.plan.plan import Operation
 from harness.systems.base import Client
 from harness.workloads.deeds import Known, perform
@@ -20,9 +22,10 @@ LATE_S = 0.1
 """From here on an operation counts as late."""
 IMPATIENT_EVERY, IMPATIENT_S = 3, 0.3
 """Every third client gives up long before an election is over, and finds the new leader while others wait."""
-NODE_READ_EVERY_S = 0.15
+NODE_READ_EVERY_S, NODE_READ_PATIENCE_S = 0.1, 0.1
+"""Between two reads at a node: a rest, and then until the next write is acknowledged, but no longer than this."""
 NODE_READ_KEYS = 3
-"""Of the keys used last, one is read at each node in turn."""
+"""Every second read is of the key that was just written, the others of those that were used last."""
 
 
 @dataclass
@@ -81,6 +84,26 @@ class Clients:
 
 
 @dataclass
+class News:
+    """A listener of the history: ``key`` is the one whose change was acknowledged last; who waits is told at once."""
+
+    key: str = ""
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __call__(self, event: Event) -> None:
+        if event.type is EventType.OK and event.f != "read" and event.key is not None:
+            self.key = event.key
+            self._changed.set()  # who waits goes on, though
+            self._changed.clear()  # nobody who comes later finds it set
+
+    async def wait(self, seconds: float) -> None:
+        """Until the next one, no longer than ``seconds``."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+
+
+@dataclass
 class NodeReads:
     """Reads at one node each, recorded: when a paused node wakes, and of every key everywhere at the end."""
 
@@ -89,38 +112,51 @@ class NodeReads:
     client_at: Callable[[str], Client]
     known: Known
 
-    async def read(self, node: str, keys: Sequence[str]) -> list[str]:
-        """Read each of ``keys`` at ``node``. Returns those that could not be read."""
+    async def read(self, node: str, keys: Sequence[str], give_up_s: float = inf) -> list[str]:
+        """Read each of ``keys`` at ``node``, none after ``give_up_s``. Returns those that could not be read."""
         client, actor = self.client_at(node), self.recorder.actor()
         try:
-            return [key for key in keys if not await self._read(key, client, actor)]
+            return [
+                key for key in keys if self.recorder.clock() >= give_up_s or not await self._read(key, client, actor)
+            ]
         finally:
             await client.close()
 
     async def keep_reading(
-        self, nodes: Callable[[], Sequence[str]], keys: Callable[[], Sequence[str]], end_s: float
+        self,
+        nodes: Callable[[], Sequence[str]],
+        keys: Callable[[], Sequence[str]],
+        end_s: float,
+        news: News | None = None,
     ) -> None:
         """At every node, one read after the other, until ``end_s``: whoever is cut off, or wakes, is asked too."""
-        known: set[str] = set()
+        known, news = set[str](), news or News()
         async with asyncio.TaskGroup() as group:
             while self.recorder.clock() < end_s:
                 for node in nodes():
                     if node not in known:
                         known.add(node)
-                        group.create_task(self._keep_reading_at(node, nodes, keys, end_s))
+                        group.create_task(self._keep_reading_at(node, nodes, keys, end_s, news))
                 await asyncio.sleep(NODE_READ_EVERY_S)
 
     async def _keep_reading_at(
-        self, node: str, nodes: Callable[[], Sequence[str]], keys: Callable[[], Sequence[str]], end_s: float
+        self,
+        node: str,
+        nodes: Callable[[], Sequence[str]],
+        keys: Callable[[], Sequence[str]],
+        end_s: float,
+        news: News,
     ) -> None:
         client, actor = self.client_at(node), self.recorder.actor()
         turn = 0
         try:
             while self.recorder.clock() < end_s and node in nodes():
+                await asyncio.sleep(NODE_READ_EVERY_S)
+                await news.wait(NODE_READ_PATIENCE_S)
                 if recent := keys()[-NODE_READ_KEYS:]:
                     turn += 1
-                    await self._read(recent[turn % len(recent)], client, actor)
-                await asyncio.sleep(NODE_READ_EVERY_S)
+                    key = news.key if turn % 2 and news.key else recent[turn % len(recent)]
+                    await self._read(key, client, actor)
         finally:
             await client.close()
 

@@ -13,6 +13,7 @@ from typing import Any
 from harness.history.events import EventType
 from harness.plan.plan import Operation
 from harness.systems.base import Client, Mismatch, NotApplied, Unknown, Version
+from harness.workloads.order import Order
 from harness.workloads.recorder import Actor
 
 ATTEMPTS_MAX = 20
@@ -24,9 +25,13 @@ ABSENT = Version(None, 0)
 
 @dataclass
 class Known:
-    """The version of each key that any client saw last: what a cas expects. Shared, so that some of them succeed."""
+    """The version of each key that any client saw last: what a cas expects. Shared, so that some of them succeed.
+
+    ``order``: of all writes' numbers, in real time.
+    """
 
     versions: dict[str, Version] = field(default_factory=dict)
+    order: Order = field(default_factory=Order)
 
     def saw(self, key: str, version: Version) -> None:
         if version.token >= self.versions.get(key, ABSENT).token or version.value is None:
@@ -71,7 +76,7 @@ def _deed(operation: Operation, workload: str, client: Client, known: Known) -> 
         expected = known.versions.get(key, ABSENT)
         return Deed([expected.value, value], lambda: _cas(client, key, expected, str(value), known))
     change = _CHANGES[operation.f]
-    return Deed(value, lambda: _loop(client, key, value, change))
+    return Deed(value, lambda: _loop(client, key, value, change, known))
 
 
 async def _read(client: Client, key: str, workload: str, known: Known) -> Any:
@@ -81,17 +86,23 @@ async def _read(client: Client, key: str, workload: str, known: Known) -> Any:
 
 
 async def _write(client: Client, key: str, value: str, known: Known) -> Any:
-    known.saw(key, await client.write(key, value))
+    before = known.order.newest
+    version = await client.write(key, value)
+    known.order.acknowledged(before, key, version.token, client.node)
+    known.saw(key, version)
     return value
 
 
 async def _cas(client: Client, key: str, expected: Version, value: str, known: Known) -> Any:
+    before = known.order.newest
     try:
-        known.saw(key, await client.cas(key, expected, value))
+        version = await client.cas(key, expected, value)
     except Mismatch:
         if known.versions.get(key, ABSENT) == expected:  # whoever tries next would be refused as well
             known.saw(key, await _seen(client, key, expected))
         raise
+    known.order.acknowledged(before, key, version.token, client.node)
+    known.saw(key, version)
     return [expected.value, value]
 
 
@@ -108,16 +119,18 @@ async def _delete(client: Client, key: str, known: Known) -> Any:
     return there
 
 
-async def _loop(client: Client, key: str, value: Any, change: Callable[[str | None, Any], str]) -> Any:
+async def _loop(client: Client, key: str, value: Any, change: Callable[[str | None, Any], str], known: Known) -> Any:
     for _ in range(ATTEMPTS_MAX):
+        before = known.order.newest
         try:
             version = await client.read(key)
         except Unknown as error:  # nothing was written yet
             raise NotApplied(error.code, error.node) from error
         try:
-            await client.cas(key, version, change(version.value, value))
+            written = await client.cas(key, version, change(version.value, value))
         except Mismatch:
             continue
+        known.order.acknowledged(before, key, written.token, client.node)
         return value
     raise NotApplied(CONTENTION, client.node)
 

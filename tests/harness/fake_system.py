@@ -156,9 +156,11 @@ class FakeSystem:
             return
         term = self.members[self.leader].term
         for node in self.members.values():
+            if "stale read" in self.bugs and node.leads and node.name != self.leader:
+                continue  # it goes on as the leader that it was
             if node.process == "running" and self._hear(node.name, self.leader):
                 node.applied, node.term = len(self.log), term
-                if node.name != self.leader and "stale read" not in self.bugs:
+                if node.name != self.leader:
                     node.leads = 0
 
     def _elect(self) -> None:

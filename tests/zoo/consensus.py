@@ -194,7 +194,7 @@ LOGS = (
             ),
             put(Candidacy, "refuses_old", lambda self, sender, term: False),
         ),
-        faults="pause,partition",
+        faults="isolate-leader,partition-minority-leader",
     ),
     Mutant(
         "snapshot-over-a-newer-log",
@@ -235,7 +235,7 @@ MEMBERS = (
         "later ones are none, so two majorities need not overlap.",
         (),
         rule="voters at start come from the log",
-        faults="kill,members",
+        faults="replace,remove,kill",
     ),
 )
 

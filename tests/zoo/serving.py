@@ -106,7 +106,7 @@ DATA = (
         "in between.",
         (),
         rule="an id takes effect once",
-        faults="kill",
+        faults="kill-at-point,kill",
         workload="append",
     ),
     Mutant(
@@ -114,7 +114,7 @@ DATA = (
         "A write that ran out of time is reported as certainly not done, though it is in the log: it takes effect "
         "behind the user's back.",
         (edit(Waiter, "expire", ("if self.appended:", "if False:")),),
-        faults="pause,partition,links",
+        faults="clock-rate,clock-jump,isolate-leader,pause-followers",
     ),
     Mutant(
         "lost-delete",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness.chaos.safety import COMMIT, DURABLE, ELECTION, PREFIX, PRESERVED, Safety
+from harness.chaos.safety import COMMIT, COMPLETE, DURABLE, ELECTION, PREFIX, PRESERVED, Safety
 from harness.history.records import NodeSample, Validity
 
 
@@ -30,6 +30,7 @@ LAST = [sample(1.0, "n1", "leader", commit=9, applied=9), sample(1.0, "n2", comm
 VOTED = (sample(0.6, "n4", term=3, vote="n1", commit=7, last=9), 0)
 VIOLATIONS: dict[str, list[tuple[NodeSample, int]]] = {
     ELECTION: [(sample(0.7, "n3", "leader", term=2), 0)],
+    COMPLETE: [(sample(0.7, "n3", "leader", term=3, commit=8, last=8), 0)],
     COMMIT: [(sample(0.7, "n1", term=2, commit=8), 0)],
     PREFIX: [(sample(0.7, "n3", term=2, commit=8, applied=8, digest="z"), 0)],
     f"{DURABLE}: term": [VOTED, (sample(0.7, "n4", term=2, commit=7, last=9), 1)],
@@ -63,8 +64,17 @@ def test_each_violation_is_found_and_nothing_else(name: str) -> None:
 
 def test_where_terms_are_not_exact_no_election_is_judged() -> None:
     checks = judged([*HEALTHY, *VIOLATIONS[ELECTION]], Safety(exact_terms=False)).checks()
-    assert not {ELECTION, DURABLE} & {check.name for check in checks}
+    assert not {ELECTION, COMPLETE, DURABLE} & {check.name for check in checks}
     assert {check.validity for check in checks} == {Validity.VALID}
+
+
+def test_a_commit_beside_a_later_leader() -> None:
+    safety = Safety()
+    for late in (sample(0.7, "n4", term=1, commit=21, last=21), sample(0.8, "n2", term=2, commit=30, last=30)):
+        for one, life in (*HEALTHY, (late, 0)):
+            safety.feed(one, life)
+    assert COMPLETE in safety.violations, "the leader of term 2 began with a log that ended at 20"
+    assert "index 21 committed" in safety.violations[COMPLETE].sentence
 
 
 def test_what_is_not_on_the_disk_yet_may_be_forgotten() -> None:

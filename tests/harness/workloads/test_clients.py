@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
+
 from harness.history.events import Event, EventType
 from harness.plan.plan import Operation
 from harness.systems.base import Version
-from harness.workloads.clients import IMPATIENT_S, Clients, NodeReads
+from harness.workloads.clients import IMPATIENT_S, Clients, News, NodeReads
 from harness.workloads.deeds import Known
 from harness.workloads.recorder import Recorder
 from tests.harness.virtual_time import run
@@ -134,3 +136,22 @@ def test_every_node_is_read_all_the_time_also_those_that_come_later() -> None:
 
     run(body())
     assert asked == ["n1", "n2", "n3"]
+
+
+def test_news_wake_everybody_once() -> None:
+    async def body() -> tuple[list[float], str]:
+        loop, news = asyncio.get_running_loop(), News()
+        ok = Event(process=1, type=EventType.OK, f="write", key="k", value="v", time_s=0.0)
+        loop.call_later(0.1, news, ok)
+        loop.call_later(0.2, news, msgspec.structs.replace(ok, f="read", key="other"))
+        began, woken = loop.time(), list[float]()
+
+        async def wait() -> None:
+            for _ in range(2):
+                await news.wait(1.0)
+                woken.append(round(loop.time() - began, 3))
+
+        await asyncio.gather(wait(), wait())
+        return woken, news.key
+
+    assert run(body()) == ([0.1, 0.1, 1.1, 1.1], "k")
