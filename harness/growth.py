@@ -46,7 +46,8 @@ def leave(cluster: Cluster, selector: str, timeout_s: float = CHANGE_S) -> list[
 
 
 def remove(cluster: Cluster, name: str, timeout_s: float = CHANGE_S) -> list[str]:
-    """Have the leader take a node out, dead or alive; then stop its process and forget it."""
+    """Have the leader take a node out, dead or alive; then stop its process and forget it. One that is no member any
+    more, because an earlier removal was done though nobody heard of it, is stopped and forgotten."""
     survey = cluster.survey()
     gone, leader = survey.member(_known(survey, name)), _leader(survey)
     reply = _call(leader, "DELETE", f"/nodes/{name}", timeout_s=timeout_s)

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from harness.errors import Refused
 from harness.gossip import Seen, Stranger
 
 
@@ -115,8 +116,11 @@ class Survey:
         return sum(1 for other in among if not {(name, other), (other, name)} & self.cuts)
 
     def member(self, name: str) -> Member:
-        """The node of that name; KeyError if there is none."""
-        return {member.name: member for member in self.members}[name]
+        """The node of that name. Refused if there is none, which somebody else may just have seen to."""
+        for member in self.members:
+            if member.name == name:
+                return member
+        raise Refused(f"no node is called {name} (any more): there are {', '.join(self.names)}")
 
     def lag(self, member: Member) -> int | None:
         """Entries that are committed somewhere and not yet applied at this node."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from harness.errors import UsageError
-from harness.faults import clocks, disks, membership, partitions, power, process, shaping
+from harness.faults import clocks, disks, membership, partitions, power, process, shaping, split_change
 from harness.faults.fault import Family, Kind
 from harness.systems.base import Ability
 
@@ -44,11 +44,13 @@ _KINDS: tuple[type[Kind], ...] = (
     power.SlowDiskPowerLoss,
     power.KillAtFsync,
     power.KillAtPoint,
+    power.LostAnswers,
     membership.Add,
     membership.Remove,
     membership.Leave,
     membership.Replace,
     membership.Transfer,
+    split_change.SplitChange,
 )
 KINDS: dict[str, Kind] = {kind.name: kind() for kind in _KINDS}
 ALL = "all"

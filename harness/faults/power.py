@@ -179,6 +179,17 @@ class KillAtFsync(CrashPoint):
         return Draft(milli(rng.uniform(1.0, 3.0)), (rng.choice(("leader", "follower")),), parameters)
 
 
+class LostAnswers(CrashPoint):
+    """The leader ends when writes are durable and sent, and nobody was answered: all of them are asked for again."""
+
+    name = "lost-answers"
+
+    def draw(self, rng: random.Random, terrain: Terrain) -> Draft:
+        point = rng.choice(("answer.before", "answer.before", "send.after"))
+        parameters = {"point": point, "kill_at": rng.randint(1, 100), "volatile": False, "torn": False}
+        return Draft(milli(rng.uniform(0.5, 1.5)), ("leader",), parameters)
+
+
 POINTS = (
     "append.before_commit",
     "append.after_commit",

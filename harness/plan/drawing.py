@@ -15,8 +15,12 @@ QUIET_SHARE, QUIET_S = 0.15, (1.5, 8.0)
 TIMEOUT_S = (0.7, 2.5)
 """A client's patience, drawn once a seed: from about one election to several."""
 
-SETTINGS = {"dkv": {"checkpoint_entries": (100, 300, 1000, 3000), "keep_entries": (5, 20, 100, 1000)}}
-"""So little that a short run has checkpoints, trimmed logs, and nodes that need a snapshot when they come back."""
+ENTRIES_S = 12.0
+"""Of the log, a second of a run on a machine that has much else to do, outages included; others make ten times more."""
+CHECKPOINT_SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
+"""Of all entries of such a run, drawn once a seed: every run has checkpoints, and nodes that start from one."""
+KEEP_ENTRIES = (5, 20, 100, 1000)
+"""From a log that is trimmed at once, so that whoever was away needs a snapshot, to one that is kept whole."""
 
 
 def draw(
@@ -53,9 +57,14 @@ def draw(
         clients=clients,
         rate=rate,
         timeout_s=milli(for_clients.uniform(*TIMEOUT_S)),
-        settings={name: for_settings.choice(values) for name, values in SETTINGS.get(system, {}).items()},
+        settings=_settings(for_settings, duration_s) if system == "dkv" else {},
         mix={"faults": faults_mix.described(), "operations": work_mix.described()},
         faults=faults,
         operations=described(drawn),
     )
     return plan, drawn
+
+
+def _settings(rng: random.Random, duration_s: float) -> dict[str, int]:
+    entries = max(10, int(duration_s * ENTRIES_S * rng.choice(CHECKPOINT_SHARES)))
+    return {"checkpoint_entries": entries, "keep_entries": rng.choice(KEEP_ENTRIES)}

@@ -187,6 +187,11 @@ class Members(Protocol):
         """Dead or alive; its process is stopped."""
         ...
 
+    async def ask_removal(self, at: str, name: str) -> None:
+        """Ask this one node to take another one out, whatever it may be able to do; returns when it has answered, or
+        was patient enough. Never raises: nobody knows what comes of it."""
+        ...
+
     async def transfer(self, name: str | None) -> None:
         """The leadership, to this node or to the follower that is furthest."""
         ...

@@ -7,13 +7,14 @@ import random
 import subprocess
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from dkv.client import AsyncClient, CasMismatch, DkvError, Event, Outcome
 from harness import growth, observe, startup
 from harness.cluster import Cluster
 from harness.errors import Undecided
-from harness.exchange import Reply, exchange_all
+from harness.exchange import Reply, Unanswered, exchange, exchange_all
 from harness.history.records import NodeSample
 from harness.roster import HERE, Place
 from harness.rundir import RunDir
@@ -28,6 +29,10 @@ T = TypeVar("T")
 
 CHANGE_S = 15.0
 """For a change of members in the midst of other faults: a chaos run has no half minute to wait for one."""
+
+
+ASKED_S = 2.0
+"""For a node that was asked alone: it has done what it can long before."""
 
 
 class DkvClient:
@@ -180,6 +185,11 @@ class DkvSystem(Supervised):
     async def remove(self, name: str) -> None:
         """Dead or alive; its process is stopped."""
         await self._change(growth.remove, name)
+
+    async def ask_removal(self, at: str, name: str) -> None:
+        """By a request to the node that is asked, who may be cut off from all others."""
+        with suppress(Unanswered):
+            await asyncio.to_thread(exchange, self._facts[at]["rest"], "DELETE", f"/nodes/{name}", timeout_s=ASKED_S)
 
     async def transfer(self, name: str | None) -> None:
         """The leadership, to this node or to the follower that is furthest."""

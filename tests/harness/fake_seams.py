@@ -73,6 +73,10 @@ class FakeMembers:
     async def leave(self, name: str) -> None:
         await self.remove(name)
 
+    async def ask_removal(self, at: str, name: str) -> None:
+        self.system.told.append(f"{at} remove {name}")
+        await asyncio.sleep(0.5)
+
     async def transfer(self, name: str | None) -> None:
         await self._led()
         if "stuck" in self.system.bugs:

@@ -211,7 +211,8 @@ MEMBERS = (
         "A new leader changes the members before an entry of its own term is committed: two changes may go on at "
         "once, each with a majority of its own.",
         (edit(_Engine, "_SyncObj__changeCluster", ("if self.__raftLastApplied < self.__noopIDx:", "if False:")),),
-        faults="members,kill,partition,pause",
+        nodes=4,
+        faults="split-change",
     ),
     Mutant(
         "two-changes-at-once",
@@ -235,7 +236,7 @@ MEMBERS = (
         "later ones are none, so two majorities need not overlap.",
         (),
         rule="voters at start come from the log",
-        faults="replace,remove,kill",
+        faults="kill,isolate-leader,replace",
     ),
 )
 

@@ -106,7 +106,7 @@ DATA = (
         "in between.",
         (),
         rule="an id takes effect once",
-        faults="kill-at-point,kill",
+        faults="lost-answers,kill",
         workload="append",
     ),
     Mutant(
