@@ -45,6 +45,7 @@ _KINDS: tuple[type[Kind], ...] = (
     power.KillAtFsync,
     power.KillAtPoint,
     power.LostAnswers,
+    power.KillAtInstall,
     membership.Add,
     membership.Remove,
     membership.Leave,

@@ -11,6 +11,7 @@ from harness.faults.fault import Draft, Family, Fault, Injection, Kind, Terrain,
 from harness.faults.process import OUTAGE_S, all_dead, slow_down, some, watch_closely
 from harness.faults.world import World
 from harness.systems.base import Ability
+from harness.systems.links import both_ways
 
 if TYPE_CHECKING:
     import random
@@ -211,6 +212,9 @@ POINTS = (
     "snapshot.after_install",
 )
 """Where a node can be told to end."""
+INSTALL = tuple(point for point in POINTS if point.startswith("snapshot."))
+AWAY_S, INSTALL_S = (1.0, 4.0), (1.0, 2.5)
+"""Long enough for the others to trim what it lacks; for a new connection, and the snapshot."""
 OFTEN = ("vote.before_commit", "vote.after_commit", "answer.before", "answer.before", "answer.before", "send.after")
 """Drawn more often: whoever dies there leaves votes, or writes that were done and never answered."""
 FREQUENT = ("append.", "send.", "answer.", "apply.")
@@ -228,3 +232,26 @@ class KillAtPoint(CrashPoint):
         parameters = {"point": point, "kill_at": kill_at, "election": point.startswith("vote."), **_loss(rng)}
         role = "follower" if parameters["election"] else rng.choice(("leader", "follower"))
         return Draft(milli(rng.uniform(1.0, 3.0)), (role,), parameters)
+
+
+class KillAtInstall(CrashPoint):
+    """A follower that was cut off needs a snapshot, and dies while it takes it in."""
+
+    name, nodes_min = "kill-at-install", 3
+    needs = CrashPoint.needs | {Ability.CUT}
+
+    def draw(self, rng: random.Random, terrain: Terrain) -> Draft:
+        away_s = milli(rng.uniform(*AWAY_S))
+        parameters = {"point": rng.choice(INSTALL), "kill_at": 1, "away_s": away_s, **_loss(rng)}
+        return Draft(milli(away_s + rng.uniform(*INSTALL_S)), ("follower",), parameters)
+
+    async def inject(self, world: World, fault: Fault, nodes: tuple[str, ...], rng: random.Random) -> Injection:
+        injection = await super().inject(world, fault, nodes, rng)
+        await world.links.cut(fault.number, both_ways(nodes, [name for name in world.view.nodes if name not in nodes]))
+        await world.sleep(fault.parameters["away_s"])
+        await world.links.release(fault.number)
+        return injection
+
+    async def heal(self, world: World, fault: Fault, injection: Injection) -> None:
+        await world.links.release(fault.number)
+        await super().heal(world, fault, injection)

@@ -96,6 +96,6 @@ STORAGE = (
         "behind becomes the state, with writes that this log never had.",
         (),
         rule="only a checkpoint that fits the log",
-        faults="points,kill,power",
+        faults="kill-at-install",
     ),
 )

@@ -18,7 +18,7 @@ from harness.systems.base import Ability
 from tests.harness.fake_system import FakeSystem
 from tests.harness.virtual_time import run
 
-INVISIBLE = {"pause-blink", "kill-at-point", "lost-answers"}
+INVISIBLE = {"pause-blink", "kill-at-point", "lost-answers", "kill-at-install"}
 """Over before it is looked for; or the fake has no such point."""
 
 
