@@ -181,12 +181,12 @@ class KillAtFsync(CrashPoint):
 
 
 class LostAnswers(CrashPoint):
-    """The leader ends when writes are durable and sent, and nobody was answered: all of them are asked for again."""
+    """The leader ends when writes are done and nobody was answered: all of them are asked for again."""
 
     name = "lost-answers"
 
     def draw(self, rng: random.Random, terrain: Terrain) -> Draft:
-        point = rng.choice(("answer.before", "answer.before", "send.after"))
+        point = rng.choice(("apply.after", "apply.after", "apply.after", "answer.before"))
         parameters = {"point": point, "kill_at": rng.randint(1, 100), "volatile": False, "torn": False}
         return Draft(milli(rng.uniform(0.5, 1.5)), ("leader",), parameters)
 

@@ -106,7 +106,7 @@ DATA = (
         "in between.",
         (),
         rule="an id takes effect once",
-        faults="lost-answers,kill",
+        faults="lost-answers",
         workload="append",
     ),
     Mutant(
