@@ -70,7 +70,7 @@ BROAD_EXCEPT = {
     "dkv/api/server.py": "a bug in a handler becomes a 500 with its traceback in the log",
     "dkv/raft/host.py": "ends the process",
     "dkv/raft/library.py": "becomes a FatalError",
-    "harness/check_cli.py": "becomes the verdict unknown, with its traceback: Python would exit with 1, which is a verdict",
+    "harness/check_cli.py": "becomes the verdict unknown: Python would exit with 1, which is another verdict",
 }
 """File → why it may catch everything."""
 
