@@ -9,6 +9,7 @@ turn, storage. Law: a data directory that names its cluster outweighs every flag
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import gc
 import json
 import logging
@@ -24,7 +25,7 @@ from typing import Any, NamedTuple
 import dkv
 from dkv import identity as identities
 from dkv.abort import die
-from dkv.addresses import Address, loopback_source
+from dkv.addresses import Address, loopback_source, parse_address
 from dkv.api.egress import Egress
 from dkv.api.fault_port import FaultPort
 from dkv.api.peer_calls import PeerCalls
@@ -35,13 +36,14 @@ from dkv.config import Config
 from dkv.directory import Directory, load_hints, name_in
 from dkv.errors import DkvError, StartupError
 from dkv.faults.state import Faults
+from dkv.files import OS_FILES
 from dkv.gate import Gate
 from dkv.gossip.agent.sockets import Sockets
 from dkv.gossip.agent.sockets import bind as bind_gossip
 from dkv.gossip.wire.particulars import Address as GossipAddress
 from dkv.herald import Herald
 from dkv.identity import Identity
-from dkv.joining import MemberInfo
+from dkv.joining import MemberInfo, recall_targets
 from dkv.metrics import Metrics
 from dkv.net.door import bind
 from dkv.net.peers import Peers
@@ -165,6 +167,8 @@ class Node:
     async def _live(self, storage: Storage) -> None:
         config, stored = self._config, storage.identity
         identity = None if stored is None else identities.decode(stored, config.id, config.data_dir)
+        if identity is None:
+            config = self._config = self._newcomers_config()
         hints, doors = load_hints(self._hints), await self._listen()
         me_identity = identity.identity if identity else identities.draw(config.id)
         me = MemberInfo(me_identity, config.id, str(doors.rest), str(doors.raft))
@@ -190,6 +194,11 @@ class Node:
                 await settled.wait()
         self._announce(organs, herald)
         await self._sample_round_trips(organs.peers)
+
+    def _newcomers_config(self) -> Config:
+        files = OS_FILES if self._faults is None else self._faults.disk.files
+        targets = recall_targets(self._config.data_dir / "join.json", list(map(str, self._config.join)), files)
+        return dataclasses.replace(self._config, join=tuple(map(parse_address, targets)))
 
     async def _listen(self) -> _Doors:
         config, before = self._config, load_ports(self._ports)

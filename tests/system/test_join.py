@@ -199,6 +199,18 @@ def test_newcomers_alone_wait_for_a_founder(start: Start) -> None:
     assert first.child.poll() is None
 
 
+def test_a_directory_that_was_begun_by_joining_never_founds(start: Start) -> None:
+    nobody = "no member answers at 127.0.0.1:1"
+    told = start("n1", "--join", "127.0.0.1:1", wait=False)
+    eventually(said(told, nobody), True)
+    told.end(signal.SIGKILL)
+    once = told.output().count(nobody)
+    again = start("n1", wait=False)
+    eventually(lambda: again.output().count(nobody) > once, True)
+    assert again.child.poll() is None
+    assert "founding" not in again.output()
+
+
 def test_without_the_key_nobody_comes_in(start: Start, tmp_path: Path) -> None:
     (tmp_path / "key").write_text(KEY)
     keyed = ("--gossip-key", str(tmp_path / "key"))
