@@ -65,9 +65,10 @@ def test_a_traceback_is_a_field_of_the_same_line(tmp_path: Path) -> None:
 def test_whatever_is_logged_is_a_line_of_json(tmp_path: Path, value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     log = logs.setup("n1", path=tmp_path / "log")
     # pytest's own would put half a character into its report, which cannot be sent from one process to another.
-    monkeypatch.setattr(logging.getLogger(), "handlers", [log.entrance])
-    logging.getLogger("dkv").warning("odd", extra={"value": value})
-    logging.getLogger("dkv").warning("odd %s", value)
+    with monkeypatch.context() as alone:
+        alone.setattr(logging.getLogger(), "handlers", [log.entrance])
+        logging.getLogger("dkv").warning("odd", extra={"value": value})
+        logging.getLogger("dkv").warning("odd %s", value)
     log.stop()
     assert len(read(tmp_path / "log")) == 2
 
