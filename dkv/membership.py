@@ -82,6 +82,7 @@ class Membership:
         self._rows: dict[str, Row] = {}
         self._addresses: dict[NodeId, str] = {}
         self._former: dict[NodeId, tuple[str, float]] = {}
+        self._closed = False
 
     # ---- following what was decided
 
@@ -117,6 +118,8 @@ class Membership:
 
     def refresh(self) -> None:
         """Dial whom the directory names, and for a little longer whom it named before."""
+        if self._closed:
+            return
         now = self._clock.now()
         members = self._directory.members()
         named = {member.identity: member.raft for member in members}
@@ -128,6 +131,10 @@ class Membership:
         self._addresses = {identity: raft for identity, (raft, _) in staying.items()} | named
         self._links.set_addresses(self._addresses)
         self._remember(members)
+
+    def close(self) -> None:
+        """The node ends: what timers and gossip still say finds neither links nor a thread that writes."""
+        self._closed = True
 
     # ---- coming in
 

@@ -352,6 +352,7 @@ class Node:
         for task in self._tasks:
             task.cancel()
         if organs is not None:
+            organs.membership.close()
             with suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_S):
                     await organs.peers.close()

@@ -91,6 +91,17 @@ async def test_a_farewell_ends(cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.asyncio
+async def test_a_node_that_ends_follows_nobody_any_more(cluster: Cluster) -> None:
+    await cluster.join(N4)
+    cluster.membership.close()
+    cluster.remembered, dialled = [], dict(cluster.links.addresses)
+    cluster.membership.refresh()  # a farewell's timer that rings late
+    cluster.membership.hear()
+    assert cluster.remembered == []
+    assert cluster.links.addresses == dialled
+
+
+@pytest.mark.asyncio
 async def test_a_row_without_a_vote_can_be_removed(cluster: Cluster) -> None:
     await cluster.join(N4)
     await cluster.membership.remove("n4", cluster.inside.soon())
