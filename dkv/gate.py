@@ -15,17 +15,23 @@ from dkv.views import ReadReply, View
 
 
 async def _refuse(*arguments: Any, **options: Any) -> NoReturn:
+    _refuse_at_once()
+
+
+def _refuse_at_once(*arguments: Any, **options: Any) -> NoReturn:
     raise NotReady("This node is still starting. Nothing was done; ask again in a moment.", retry_after_s=1.0)
 
 
 class Gate:
-    """A ``dkv.api.services.Store``. ``write`` and ``read`` are attributes, so that an open gate costs nothing."""
+    """A ``dkv.api.services.Store``. Its methods are attributes, so that an open gate costs nothing."""
 
     def __init__(self, name: str) -> None:
         """``name`` is the node's."""
         closed = View(name, None, 0, 0, False)
         self.write: Callable[..., Coroutine[Any, Any, list[Result]]] = _refuse
         self.read: Callable[..., Coroutine[Any, Any, ReadReply]] = _refuse
+        self.begin_write: Callable[..., object] = _refuse_at_once
+        self.begin_read: Callable[..., object] = _refuse_at_once
         self._view: Callable[[], View] = lambda: closed
 
     def view(self) -> View:
@@ -33,3 +39,4 @@ class Gate:
 
     def open(self, router: Router) -> None:
         self.write, self.read, self._view = router.write, router.read, router.view
+        self.begin_write, self.begin_read = router.begin_write, router.begin_read

@@ -28,8 +28,9 @@ from dkv.abort import die
 from dkv.addresses import Address, loopback_source, parse_address
 from dkv.api.egress import Egress
 from dkv.api.fault_port import FaultPort
+from dkv.api.handling import OnFollower
 from dkv.api.peer_calls import PeerCalls
-from dkv.api.server import ApiServer, OnFollower
+from dkv.api.server import ApiServer
 from dkv.assembly import DATA_GROUP, Assembly
 from dkv.clock import Clock, MonotonicClock
 from dkv.config import Config

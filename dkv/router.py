@@ -7,23 +7,22 @@ log, or as ``unknown``.
 
 from __future__ import annotations
 
-import asyncio
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dkv.clock import Clock
 from dkv.directory import Directory
 from dkv.errors import Busy, DkvError, NoLeader, NotLeader, Outcome, Timeout
 from dkv.kv.batches import form_payloads, validate_request
-from dkv.kv.commands import Batch, Code, Command, Op, Result, Row, encode_batch, size_bytes
+from dkv.kv.commands import Batch, Command, Op, Result, encode_batch
 from dkv.kv.state_machine import KeyValue
 from dkv.levels import Level
-from dkv.raft.contracts import GroupId
+from dkv.raft.contracts import GroupId, Ticket
 from dkv.raft.host import Host
 from dkv.raft.waiters import Waiter
+from dkv.tickets import ClockTicket, EntryTicket, LogRead, PostponedWrite, Read, RoundTicket, Write
 from dkv.views import ReadReply, View
 
 if TYPE_CHECKING:
@@ -46,76 +45,6 @@ RETRY_AFTER_S = 1.0
 ELECTION_PATIENCE_S = 0.3
 """A write that meets no leader waits so long for one. Where a leader's process died, its successor leads within some
 50 ms: whoever is told who it is goes there at once; whoever is told to come back loses ``RETRY_AFTER_S``."""
-
-CLOCK_RETRY_S = 0.1
-"""After a refused attempt to let keys expire: it must not be repeated in each turn."""
-
-
-class _Write(Waiter):
-    """One request's commands, on their way into the log."""
-
-    __slots__ = ("commands", "size_bytes")
-
-    def __init__(self, commands: Sequence[Command], deadline: float, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__("write", deadline, loop)
-        self.commands = commands
-        self.size_bytes = sum(map(size_bytes, commands))
-
-
-class _EntryTicket:
-    """One log entry: its results go back to the requests that share it."""
-
-    __slots__ = ("_began", "_router", "_writes")
-
-    def __init__(self, router: Router, writes: list[_Write], began: float) -> None:
-        self._router = router
-        self._writes = writes
-        self._began = began
-
-    def complete(self, value: list[Result]) -> None:
-        start = 0
-        for write in self._writes:
-            end = start + len(write.commands)
-            write.complete(value[start:end])
-            start = end
-        assert start == len(value), f"{len(value)} results for {start} commands of one entry"
-        self._router.committed(self._writes, self._began)
-
-    def fail(self, error: DkvError) -> None:
-        self._router.failed(self._writes, error)
-
-
-class _RoundTicket:
-    """The reads of one turn, served by one read index."""
-
-    __slots__ = ("_readers", "_router")
-
-    def __init__(self, router: Router, readers: list[Waiter]) -> None:
-        self._router = router
-        self._readers = readers
-
-    def complete(self, value: int) -> None:
-        for reader in self._readers:
-            reader.complete(value)
-
-    def fail(self, error: DkvError) -> None:
-        for reader in self._readers:
-            reader.fail(self._router.explained(error))
-
-
-class _ClockTicket:
-    """Nobody waits for time; but one attempt at a time is enough."""
-
-    __slots__ = ("_router",)
-
-    def __init__(self, router: Router) -> None:
-        self._router = router
-
-    def complete(self, value: Any) -> None:
-        self._router.clock_moved(0.0)
-
-    def fail(self, error: DkvError) -> None:
-        self._router.clock_moved(CLOCK_RETRY_S)
 
 
 class Router:
@@ -140,9 +69,8 @@ class Router:
         self._commit_duration = commit_duration
         self._wall_ms = wall_ms
         self._ready = ready
-        self._loop = asyncio.get_running_loop()
         self._group: GroupId = replica.group
-        self._writes: list[_Write] = []
+        self._writes: list[Write] = []
         self._readers: list[Waiter] = []
         self._leaderless: list[Waiter] = []
         self._seen = View(directory.me.name, None, 0, 0, False)
@@ -158,6 +86,10 @@ class Router:
     @property
     def machine(self) -> KeyValue:
         return self._replica.machine
+
+    @property
+    def applied_index(self) -> int:
+        return self._replica.applied_index
 
     @property
     def pending(self) -> int:
@@ -191,39 +123,11 @@ class Router:
     # ---- Store
 
     async def write(self, commands: Sequence[Command], *, deadline: float) -> list[Result]:
-        """One result a command; all in one log entry."""
-        if not self._knows_leader():
-            await self._wait_leader(deadline)
-        if not self._replica.is_leader:
-            raise self.not_leader()
-        validate_request(commands)
-        write = _Write(commands, deadline, self._loop)
-        self._host.space.check(write.size_bytes)
-        if self._writing >= REQUESTS_MAX or self._writing_bytes + write.size_bytes > WRITE_BYTES_MAX:
-            text = f"{self._writing} writes wait at this node already. Nothing was changed; try again shortly."
-            raise Busy(text, retry_after_s=RETRY_AFTER_S)
-        self._writing += 1
-        self._writing_bytes += write.size_bytes
-        self._writes.append(write)
-        self._host.wake()
-        results: list[Result] = await self._host.waiters.wait(write)
+        """``begin_write``, awaited."""
+        results: list[Result] = await self._host.waiters.outcome(
+            lambda ticket: self.begin_write(commands, ticket, deadline=deadline)
+        )
         return results
-
-    def _knows_leader(self) -> bool:
-        """Whether a write can be taken here, or sent on."""
-        replica = self._replica
-        if replica.is_leader:
-            return True
-        return replica.leader != replica.me and self._directory.hint(replica.leader) is not None
-
-    async def _wait_leader(self, deadline: float) -> None:
-        """Returns once there is a leader, or patience is at its end."""
-        if len(self._leaderless) >= REQUESTS_MAX:
-            return
-        patience = Waiter("write", min(deadline, self._clock.now() + ELECTION_PATIENCE_S), self._loop)
-        self._leaderless.append(patience)
-        with suppress(Timeout):
-            await self._host.waiters.wait(patience)
 
     async def read(
         self,
@@ -234,33 +138,88 @@ class Router:
         min_index: int = 0,
         freshness_s: float | None = None,
     ) -> ReadReply:
-        """All keys as of one state."""
-        if level is Level.STRONG:
-            return await self._read_through_log(keys, deadline)
-        if level is Level.LINEARIZABLE:
-            await self._read_index(deadline)
-        elif level is Level.WEAK and not self._replica.is_leader:
-            raise self.not_leader()
-        if min_index > self._replica.applied_index:
-            await self._host.wait_applied(self._group, min_index, deadline)
-        if level is Level.NONE and freshness_s is not None:
-            self._require_fresh(freshness_s)
-        get = self._replica.machine.get
-        return ReadReply([get(key) for key in keys], self._replica.applied_index, level)
+        """``begin_read``, awaited."""
+        reply: ReadReply = await self._host.waiters.outcome(
+            lambda ticket: self.begin_read(
+                keys, level, ticket, deadline=deadline, min_index=min_index, freshness_s=freshness_s
+            )
+        )
+        return reply
 
-    async def _read_index(self, deadline: float) -> int:
+    def begin_write(self, commands: Sequence[Command], ticket: Ticket, *, deadline: float) -> Waiter | None:
+        """The ticket gets one result a command; all are in one log entry. Raises what is refused at once."""
+        if self._knows_leader() or len(self._leaderless) >= REQUESTS_MAX:
+            return self.take_write(commands, ticket, deadline)
+        patience_s = min(deadline, self._clock.now() + ELECTION_PATIENCE_S)
+        waiter = Waiter("write", patience_s, PostponedWrite(self, commands, deadline, ticket))
+        self._leaderless.append(waiter)
+        self._host.waiters.add(waiter)
+        return waiter
+
+    def take_write(self, commands: Sequence[Command], ticket: Ticket, deadline: float) -> Waiter:
+        """Into the next turn, if this node leads; raises what is refused."""
+        if not self._replica.is_leader:
+            raise self.not_leader()
+        validate_request(commands)
+        write = Write(commands, deadline, ticket)
+        self._host.space.check(write.size_bytes)
+        if self._writing >= REQUESTS_MAX or self._writing_bytes + write.size_bytes > WRITE_BYTES_MAX:
+            text = f"{self._writing} writes wait at this node already. Nothing was changed; try again shortly."
+            raise Busy(text, retry_after_s=RETRY_AFTER_S)
+        self._writing += 1
+        self._writing_bytes += write.size_bytes
+        self._writes.append(write)
+        self._host.waiters.add(write)
+        self._host.wake()
+        return write
+
+    def _knows_leader(self) -> bool:
+        """Whether a write can be taken here, or sent on."""
+        replica = self._replica
+        if replica.is_leader:
+            return True
+        return replica.leader != replica.me and self._directory.hint(replica.leader) is not None
+
+    def begin_read(
+        self,
+        keys: Sequence[str],
+        level: Level,
+        ticket: Ticket,
+        *,
+        deadline: float,
+        min_index: int = 0,
+        freshness_s: float | None = None,
+    ) -> Waiter | None:
+        """The ticket gets a ``ReadReply``: all keys as of one state. Raises what is refused at once."""
+        if level is Level.STRONG:
+            commands = [Command(Op.GET, key) for key in keys]
+            return self.begin_write(commands, LogRead(self, ticket), deadline=deadline)
+        read = Read(self, keys, level, ticket, deadline, min_index, freshness_s)
+        if level is Level.LINEARIZABLE:
+            return self._read_index(read)
+        if level is Level.WEAK and not self._replica.is_leader:
+            raise self.not_leader()
+        self.go_on(read)
+        return None
+
+    def _read_index(self, read: Read) -> Waiter:
         if len(self._readers) >= REQUESTS_MAX:
             raise Busy("Too many reads wait at this node already; try again shortly.", retry_after_s=RETRY_AFTER_S)
-        reader = Waiter("read", deadline, self._loop)
+        reader = Waiter("read", read.deadline, read)
         self._readers.append(reader)
+        self._host.waiters.add(reader)
         self._host.wake()
-        index: int = await self._host.waiters.wait(reader)
-        return index
+        return reader
 
-    async def _read_through_log(self, keys: Sequence[str], deadline: float) -> ReadReply:
-        results = await self.write([Command(Op.GET, key) for key in keys], deadline=deadline)
-        rows = [Row(result.value, result.revision) if result.code is Code.OK else None for result in results]
-        return ReadReply(rows, self._replica.applied_index, Level.STRONG)
+    def go_on(self, read: Read) -> None:
+        """Its level's promise is kept: answer it, once what its session has seen is applied here. May raise."""
+        if read.min_index > self._replica.applied_index:
+            self._host.begin_wait_applied(self._group, read.min_index, read.deadline, read)
+            return
+        if read.level is Level.NONE and read.freshness_s is not None:
+            self._require_fresh(read.freshness_s)
+        get = self._replica.machine.get
+        read.ticket.complete(ReadReply([get(key) for key in read.keys], self._replica.applied_index, read.level))
 
     def _require_fresh(self, freshness_s: float) -> None:
         status = self._replica.status()
@@ -281,15 +240,16 @@ class Router:
             readers = [reader for reader in self._readers if not reader.done]
             self._readers = []
             if readers:
-                replica.read(_RoundTicket(self, readers))
+                replica.read(RoundTicket(self, readers))
         if self.next_timer(replica) <= self._clock.now():
             self._let_expire(replica)
 
     def _release_leaderless(self) -> None:
         known = self._knows_leader()
-        for waiter in self._leaderless if known else ():
+        waiting, self._leaderless = self._leaderless, []
+        for waiter in waiting if known else ():
             waiter.complete(None)
-        self._leaderless = [waiter for waiter in self._leaderless if not waiter.done]
+        self._leaderless += [waiter for waiter in waiting if not waiter.done]
 
     def _hand_over_writes(self, replica: Replica[KeyValue]) -> None:
         # Whoever timed out or hung up while waiting is left out: that is what makes "not applied" true.
@@ -306,28 +266,29 @@ class Router:
             start += len(sharing)
             for write in sharing:
                 write.appended = True
-            replica.propose(encode_batch(Batch(self._wall_ms(), payload.commands)), _EntryTicket(self, sharing, now))
+            replica.propose(encode_batch(Batch(self._wall_ms(), payload.commands)), EntryTicket(self, sharing, now))
 
     def refuse(self, error: DkvError) -> None:
         writes, self._writes = self._writes, []
         self.failed(writes, error)
-        for waiter in self._leaderless:
+        leaderless, self._leaderless = self._leaderless, []
+        for waiter in leaderless:
             waiter.fail(self.explained(error))
 
-    def committed(self, writes: Sequence[_Write], began: float) -> None:
+    def committed(self, writes: Sequence[Write], began: float) -> None:
         """One entry's writes were applied; ``began``: when it was proposed."""
         self.committed_count += len(writes)
         self._commit_duration.observe(self._clock.now() - began)
         self._ended(writes)
 
-    def failed(self, writes: Sequence[_Write], error: DkvError) -> None:
+    def failed(self, writes: Sequence[Write], error: DkvError) -> None:
         """Each gets an error of its own: who raises one adds its own traceback."""
         for write in writes:
             write.fail(self.explained(error))
         self.failed_count += len(writes)
         self._ended(writes)
 
-    def _ended(self, writes: Sequence[_Write]) -> None:
+    def _ended(self, writes: Sequence[Write]) -> None:
         self._writing -= len(writes)
         self._writing_bytes -= sum(write.size_bytes for write in writes)
 
@@ -343,7 +304,7 @@ class Router:
     def _let_expire(self, replica: Replica[KeyValue]) -> None:
         self._clock_asked = True
         payload = encode_batch(Batch(self._wall_ms(), [Command(Op.CLOCK)]))
-        replica.propose(payload, _ClockTicket(self))
+        replica.propose(payload, ClockTicket(self))
 
     def clock_moved(self, pause_s: float) -> None:
         """The attempt ended; the next one comes after ``pause_s`` at the earliest."""

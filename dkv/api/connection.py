@@ -1,8 +1,10 @@
-"""One client connection: aiohttp's, but for what it says to those who do not speak HTTP, and how many there may be."""
+"""One client connection that aiohttp serves, with our words for those who do not speak HTTP; and how many there may be.
+
+It began in the lane (``dkv.api.lane``), which took its place.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import resource
 from collections.abc import Callable
 from typing import Any, Final
@@ -24,6 +26,15 @@ class Places:
         self.limit = max(1, min(connections_max, descriptors - DESCRIPTORS_RESERVED) if bounded else connections_max)
         self.taken = 0
 
+    def take(self) -> bool:
+        """Whether there was one; each call is followed by one ``free``, also where there was none."""
+        self.taken += 1
+        return self.taken <= self.limit
+
+    def free(self) -> None:
+        self.taken -= 1
+        assert self.taken >= 0, "a connection was lost twice"
+
 
 class Connection(web.RequestHandler):
     """Answers garbage in our envelope instead of in plain text, and does not log a traceback for it."""
@@ -35,17 +46,9 @@ class Connection(web.RequestHandler):
         self._places = places
         self._on_malformed = on_malformed
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Beyond the limit a connection is closed unheard: its client knows that nothing was done."""
-        self._places.taken += 1
-        if self._places.taken > self._places.limit:
-            transport.close()
-        else:
-            super().connection_made(transport)
-
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Its place is free again."""
-        self._places.taken -= 1
+        """The place that the lane took is free again."""
+        self._places.free()
         super().connection_lost(exc)
 
     def handle_error(

@@ -31,9 +31,8 @@ _encode: Final = msgspec.json.Encoder().encode
 class Envelope:
     """Makes every reply of one node."""
 
-    def __init__(self, view: Callable[[], View], write_timeout_s: float) -> None:
+    def __init__(self, view: Callable[[], View]) -> None:
         self._view = view
-        self._write_timeout_s = write_timeout_s
         self._leader: LeaderHint | None = None
         self._term = -1
         self._origin = ""
@@ -65,7 +64,7 @@ class Envelope:
             f"X-DKV-Index: {view.applied_index if index is None else index}\r\n"
             f"X-Request-Id: {exchange.request_id}\r\n{effective}{extra}"
         )
-        return Response(status, head, body, self._write_timeout_s, close=close)
+        return Response(status, head, body, closes=close)
 
     def json(self, exchange: Exchange, document: Any, status: int = 200) -> Response:
         """Any document, for the routes that need not be fast."""
@@ -94,7 +93,7 @@ class Envelope:
             extra += f"Retry-After: {max(1, math.ceil(wait_s))}\r\n"
         document.update(error.details)
         # What is left of a body that was refused must not be taken for the next request.
-        close = error.code in _CLOSING or not exchange.request.content.is_eof()
+        close = error.code in _CLOSING or not exchange.is_read
         return self.reply(exchange, _encode(document), status=error.status, extra=extra, close=close)
 
     def _leads_elsewhere(self, leader: LeaderHint | None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Final
 
 from aiohttp import web
@@ -32,24 +33,22 @@ _NO_PARAMETERS: Final[Parameters] = {}
 
 
 class Exchange:
-    """``target``: path and query as they came (ASCII: the parser refuses all else). ``argument``: what a prefix route
-    left of the path, still encoded. ``meter``: counts it, once its route is known. ``forwardable``: the leader may be
-    asked on the client's behalf. ``mutates``: set before anything is done that may take effect; until then, every
-    failure is ``not_applied``.
+    """``target``: path and query as they came (ASCII: the parser refuses all else). ``headers``: by the names above.
+    ``argument``: what a prefix route left of the path, still encoded. ``meter``: counts it, once its route is known.
+    ``forwardable``: the leader may be asked on the client's behalf. ``content``: the body, once it has arrived.
+    ``mutates``: set before anything is done that may take effect; until then, every failure is ``not_applied``.
     """
 
     __slots__ = (
-        "_admission",
-        "_limits",
         "argument",
         "content",
         "forwardable",
+        "headers",
         "meter",
         "method",
         "mutates",
         "parameters",
         "query",
-        "request",
         "request_id",
         "reserved_bytes",
         "started",
@@ -57,22 +56,14 @@ class Exchange:
     )
 
     def __init__(
-        self,
-        request: web.BaseRequest,
-        request_id: str,
-        started: float,
-        limits: Limits,
-        admission: Admission,
-        meter: RouteMeter,
+        self, method: str, target: str, headers: Mapping[str, str], request_id: str, started: float, meter: RouteMeter
     ) -> None:
-        self.request = request
+        self.method = method
+        self.target = target
+        self.headers = headers
         self.request_id = request_id
         self.started = started
         self.meter = meter
-        self.method = request.method
-        raw = request.raw_path
-        # Absolute form (RFC 9112 §3.2.2) is for proxies; the part after the host is what counts.
-        self.target = raw if raw.startswith("/") else str(request.rel_url)
         self.query = ""
         self.argument = ""
         self.parameters = _NO_PARAMETERS
@@ -80,12 +71,10 @@ class Exchange:
         self.forwardable = False
         self.content: bytes | None = None
         self.reserved_bytes = 0
-        self._limits = limits
-        self._admission = admission
 
     def header(self, name: str) -> str | None:
         """As it came."""
-        return self.request.headers.get(name)
+        return self.headers.get(name)
 
     def parse_parameters(self, allowed: frozenset[str]) -> None:
         """Fill ``parameters`` from the query. Raises ``BadRequest`` for any that is not in ``allowed``."""
@@ -105,13 +94,50 @@ class Exchange:
 
     def deadline(self, default_s: float) -> float:
         """When whoever serves this must have answered, in the clock's time. Raises ``BadRequest``."""
-        text = self.request.headers.get(TIMEOUT)
+        text = self.headers.get(TIMEOUT)
         return self.started + (default_s if text is None else parse_timeout(text))
 
     def min_index(self) -> int:
         """``X-DKV-Min-Index``. Raises ``BadRequest``."""
-        text = self.request.headers.get(MIN_INDEX)
+        text = self.headers.get(MIN_INDEX)
         return 0 if text is None else parse_integer("X-DKV-Min-Index", text)
+
+    async def body(self) -> bytes:
+        """The whole body. Raises ``BadRequest``, ``TooLarge``, ``SlowRequest`` or ``Busy``."""
+        assert self.content is not None, "a request without a stream has its body from the beginning"
+        return self.content
+
+    @property
+    def is_read(self) -> bool:
+        """Whether nothing of its body is left on the connection."""
+        return True
+
+
+class StreamedExchange(Exchange):
+    """One that aiohttp parsed: its body may still be on its way."""
+
+    __slots__ = ("_admission", "_limits", "request")
+
+    def __init__(
+        self,
+        request: web.BaseRequest,
+        request_id: str,
+        started: float,
+        limits: Limits,
+        admission: Admission,
+        meter: RouteMeter,
+    ) -> None:
+        raw = request.raw_path
+        # Absolute form (RFC 9112 §3.2.2) is for proxies; the part after the host is what counts.
+        target = raw if raw.startswith("/") else str(request.rel_url)
+        super().__init__(request.method, target, request.headers, request_id, started, meter)
+        self.request = request
+        self._limits = limits
+        self._admission = admission
+
+    @property
+    def is_read(self) -> bool:
+        return self.request.content.is_eof()
 
     async def body(self) -> bytes:
         """The whole body. Raises ``BadRequest``, ``TooLarge``, ``SlowRequest`` or ``Busy``."""

@@ -59,9 +59,8 @@ class _CutAfterSending(Exception):
 class Forwarder:
     """One pool of connections, made on first use; ``close`` it."""
 
-    def __init__(self, clock: Clock, write_timeout_s: float, egress: Egress) -> None:
+    def __init__(self, clock: Clock, egress: Egress) -> None:
         self._clock, self._egress = clock, egress
-        self._write_timeout_s = write_timeout_s
         self._session: aiohttp.ClientSession | None = None
 
     async def forward(self, exchange: Exchange, leader: LeaderHint, node: str, deadline: float) -> Response:
@@ -124,7 +123,7 @@ class Forwarder:
         lines = [f"Content-Type: {answer.headers.get(CONTENT_TYPE, JSON)}", f"Content-Length: {len(content)}"]
         lines += [f"{name}: {answer.headers[name]}" for name in _PASSED_BACK if name in answer.headers]
         head = "".join(f"{line}\r\n" for line in lines)
-        return Response(answer.status, head, content, self._write_timeout_s, close=False)
+        return Response(answer.status, head, content)
 
 
 def _session(source: tuple[str, int] | None) -> aiohttp.ClientSession:

@@ -13,6 +13,7 @@ from dkv.errors import LeaderHint
 from dkv.joining import JoinAnswer, JoinRequest
 from dkv.kv.commands import Command, Result
 from dkv.levels import Level
+from dkv.raft.contracts import Ticket
 from dkv.views import ReadReply, View
 
 
@@ -40,6 +41,23 @@ class Store(Protocol):
 
         ``freshness_s``: with ``Level.NONE``, how old this node's last word from the leader may be.
         """
+        ...
+
+    def begin_write(self, commands: Sequence[Command], ticket: Ticket, *, deadline: float) -> object:
+        """``write`` without a coroutine: the ticket hears of the results. Raises what is refused at once."""
+        ...
+
+    def begin_read(
+        self,
+        keys: Sequence[str],
+        level: Level,
+        ticket: Ticket,
+        *,
+        deadline: float,
+        min_index: int = 0,
+        freshness_s: float | None = None,
+    ) -> object:
+        """``read`` without a coroutine; the ticket may hear before this returns. Raises what is refused at once."""
         ...
 
 

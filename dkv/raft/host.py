@@ -199,10 +199,10 @@ class Host:
 
     # ---- what callers ask for
 
-    async def wait_applied(self, group: GroupId, index: int, deadline: float) -> None:
-        """Read your writes."""
+    def begin_wait_applied(self, group: GroupId, index: int, deadline: float, ticket: Ticket) -> Waiter:
+        """Read your writes: the ticket completes once ``index`` is applied here."""
         call = partial(self._replicas[group][0].wait_applied, index)
-        await self._ask(f"wait for index {index}", deadline, call, appends=False)
+        return self._begin(f"wait for index {index}", deadline, call, ticket, appends=False)
 
     async def add_voter(self, group: GroupId, node: NodeId, deadline: float) -> None:
         await self._ask("addition of a voter", deadline, partial(self._replicas[group][0].add_voter, node))
@@ -215,16 +215,22 @@ class Host:
         call = partial(self._replicas[group][0].transfer, target)
         await self._ask("transfer of the leadership", deadline, call)
 
-    async def _ask(self, what: str, deadline: float, ask: Callable[[Ticket], None], *, appends: bool = True) -> Any:
-        waiter = Waiter(what, deadline, self._loop)
+    async def _ask(self, what: str, deadline: float, ask: Callable[[Ticket], None]) -> Any:
+        return await self.waiters.outcome(lambda ticket: self._begin(what, deadline, ask, ticket, appends=True))
+
+    def _begin(
+        self, what: str, deadline: float, ask: Callable[[Ticket], None], ticket: Ticket, *, appends: bool
+    ) -> Waiter:
+        waiter = Waiter(what, deadline, ticket)
 
         def hand_over() -> None:
             if not waiter.done:
                 waiter.appended = appends
                 ask(waiter)
 
+        self.waiters.add(waiter)
         self._call(hand_over)
-        return await self.waiters.wait(waiter)
+        return waiter
 
     # ---- the turn
 

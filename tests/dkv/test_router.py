@@ -12,6 +12,7 @@ from dkv.errors import Busy, LeadershipLost, NoLeader, NoSpace, NotLeader, Outco
 from dkv.kv.commands import Code, Command, Op, Row, decode_batch
 from dkv.levels import Level
 from dkv.raft.status import Role
+from dkv.raft.waiters import FutureTicket
 
 Inside = Any
 N2 = "n2.0000000a"
@@ -155,9 +156,10 @@ async def test_deadlines(inside: Inside) -> None:
 
 @pytest.mark.asyncio
 async def test_a_request_given_up_before_the_turn_is_never_appended(inside: Inside) -> None:
-    given_up = asyncio.ensure_future(write(inside, put("a")))
-    await asyncio.sleep(0)
-    given_up.cancel()
+    future = FutureTicket(asyncio.get_running_loop())
+    given_up = inside.router.begin_write([put("a")], future, deadline=float("inf"))
+    assert given_up is not None
+    given_up.done = True
     await write(inside, put("b"))
     assert [command.key for command in decode_batch(inside.replica.payloads[0]).commands] == ["b"]
     assert inside.router.pending == 0

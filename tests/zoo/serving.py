@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator
 
+from dkv.errors import DkvError
 from dkv.kv.answered import AnsweredIds
 from dkv.kv.commands import Op, Row
 from dkv.kv.state_machine import KeyValue
-from dkv.levels import Level
 from dkv.raft.waiters import Waiter
-from dkv.router import Router, _Write
+from dkv.router import Router
+from dkv.tickets import Read, Write
 from dkv.views import ReadReply
 from tests.zoo.mutant import Mutant, edit, wrap
 
-Read = Callable[..., Awaitable[ReadReply]]
+GoOn = Callable[[Router, Read], None]
 
 
-def _with_uncommitted(read: Read) -> Read:
-    async def dirty(self: Router, keys: Sequence[str], level: Level, **rest: Any) -> ReadReply:
-        reply = await read(self, keys, level, **rest)
-        writes = [w for w in self._host.waiters._waiting if isinstance(w, _Write) and w.appended and not w.done]
+class _Dirty:
+    """In front of a read's ticket: what is in the log already counts as written."""
+
+    def __init__(self, router: Router, read: Read) -> None:
+        self._router, self._keys, self._ticket = router, read.keys, read.ticket
+
+    def complete(self, reply: ReadReply) -> None:
+        waiting = self._router._host.waiters._waiting
+        writes = [w for w in waiting if isinstance(w, Write) and w.appended and not w.done]
         pending = {command.key: command for write in writes for command in write.commands if command.op is Op.SET}
         rows = [
             Row(pending[key].value, reply.index + 1) if key in pending else row
-            for key, row in zip(keys, reply.rows, strict=True)
+            for key, row in zip(self._keys, reply.rows, strict=True)
         ]
-        return ReadReply(rows, reply.index, reply.level)
+        self._ticket.complete(ReadReply(rows, reply.index, reply.level))
+
+    def fail(self, error: DkvError) -> None:
+        self._ticket.fail(error)
+
+
+def _with_uncommitted(go_on: GoOn) -> GoOn:
+    def dirty(self: Router, read: Read) -> None:
+        if not isinstance(read.ticket, _Dirty):
+            read.ticket = _Dirty(self, read)
+        go_on(self, read)
 
     return dirty
 
@@ -51,7 +66,7 @@ READS = (
         (
             edit(
                 Router,
-                "read",
+                "begin_read",
                 ("level is Level.LINEARIZABLE:", "level is Level.LINEARIZABLE and not self._replica.is_leader:"),
             ),
         ),
@@ -60,7 +75,7 @@ READS = (
     Mutant(
         "stale-follower-read",
         "Every node answers linearizable reads from its own state: a follower that is behind shows old values.",
-        (edit(Router, "read", ("await self._read_index(deadline)", "keys or await self._read_index(deadline)")),),
+        (edit(Router, "begin_read", ("level is Level.LINEARIZABLE:", "level is Level.LINEARIZABLE and not keys:")),),
     ),
     Mutant(
         "read-index-without-a-round",
@@ -95,7 +110,7 @@ READS = (
     Mutant(
         "dirty-read",
         "The leader shows writes that are not committed yet: what was read may never have happened.",
-        (wrap(Router, "read", _with_uncommitted),),
+        (wrap(Router, "go_on", _with_uncommitted),),
     ),
 )
 

@@ -13,8 +13,9 @@ from typing import Any
 import aiohttp
 import pytest
 
+from dkv.api.handling import OnFollower
 from dkv.api.limits import Limits
-from dkv.api.server import ApiServer, OnFollower
+from dkv.api.server import ApiServer
 from dkv.errors import LeaderHint
 from dkv.joining import JoinAnswer, JoinRequest
 from dkv.kv.commands import Batch, Command, Result, encode_batch
@@ -38,6 +39,7 @@ class FakeStore:
     writes: list[tuple[Command, ...]] = field(default_factory=list)
     reads: list[dict[str, Any]] = field(default_factory=list)
     deadlines: list[float] = field(default_factory=list)
+    tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
     def view(self) -> View:
         return View(self.name, self.leader, 7, self.index, True)
@@ -68,6 +70,26 @@ class FakeStore:
         await self._meet(deadline)
         self.reads.append({"keys": list(keys), "level": level, "min_index": min_index, "freshness_s": freshness_s})
         return ReadReply([self.machine.get(key) for key in keys], self.index, level)
+
+    def begin_write(self, commands: Sequence[Command], ticket: Any, *, deadline: float) -> None:
+        self._begin(self.write(commands, deadline=deadline), ticket)
+
+    def begin_read(self, keys: Sequence[str], level: Level, ticket: Any, **options: Any) -> None:
+        self._begin(self.read(keys, level, **options), ticket)
+
+    def _begin(self, call: Any, ticket: Any) -> None:
+        """Like a router: refused at once, answered at once, or answered later."""
+        task = asyncio.ensure_future(call)
+        self.tasks.add(task)
+        task.add_done_callback(lambda done: self._end(done, ticket))
+
+    def _end(self, task: asyncio.Task[Any], ticket: Any) -> None:
+        self.tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            ticket.fail(error)
+        elif not task.cancelled():
+            ticket.complete(task.result())
 
 
 @dataclass
@@ -164,6 +186,7 @@ def start_edge() -> StartEdge:
         operations: FakeOperations | None = None,
         limits: Limits | None = None,
         on_follower: OnFollower = OnFollower.REDIRECT,
+        fast_lane: bool = True,
     ) -> AsyncIterator[Edge]:
         store, operations = store or FakeStore(), operations or FakeOperations()
         fatal: list[BaseException] = []
@@ -174,6 +197,7 @@ def start_edge() -> StartEdge:
             on_fatal=fatal.append,
             on_follower=on_follower,
             limits=limits or Limits(drain_timeout_s=0.2),
+            fast_lane=fast_lane,
         )
         port = await server.start("127.0.0.1", 0)
         try:

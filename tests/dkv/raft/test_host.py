@@ -256,12 +256,16 @@ async def test_a_full_disk_stalls_and_then_goes_on(scene: Scene, monkeypatch: py
     assert scene.diary[7:] == ["settle", "receive n2.bb", *TURN, "send n2.bb 1", "settle"]
 
 
+async def applied(scene: Scene, index: int, deadline: float) -> None:
+    await scene.host.waiters.outcome(lambda ticket: scene.host.begin_wait_applied(GROUP, index, deadline, ticket))
+
+
 @pytest.mark.asyncio
 async def test_a_nearly_full_disk_refuses_writes_but_not_reads(scene: Scene) -> None:
     scene.storage.low = True
     with pytest.raises(NoSpace):
         scene.host.space.check()
-    await scene.host.wait_applied(GROUP, 7, soon())
+    await applied(scene, 7, soon())
 
 
 @pytest.mark.asyncio
@@ -297,7 +301,7 @@ async def test_deadlines_tell_whether_it_may_have_happened(scene: Scene) -> None
     with pytest.raises(Timeout) as write:
         await scene.host.add_voter(GROUP, "n3.cc", now + 0.03)
     with pytest.raises(Timeout) as read:
-        await scene.host.wait_applied(GROUP, 7, now + 0.06)
+        await applied(scene, 7, now + 0.06)
     assert (write.value.outcome, read.value.outcome) == (Outcome.UNKNOWN, Outcome.NOT_APPLIED)
     scene.replica.answers = True
     await scene.host.add_voter(GROUP, "n4.dd", soon())
@@ -309,7 +313,7 @@ async def test_what_was_never_appended_times_out_as_not_applied(scene: Scene) ->
     scene.host.wake()
     await scene.wait(lambda: scene.host.phase is Phase.STALLED)
     with pytest.raises(Timeout) as late:
-        await scene.host.wait_applied(GROUP, 9, MonotonicClock().now() + 0.03)
+        await applied(scene, 9, MonotonicClock().now() + 0.03)
     assert late.value.outcome is Outcome.NOT_APPLIED
 
 
