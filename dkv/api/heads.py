@@ -106,6 +106,8 @@ class _Listener:
         self.connections = 0
         self.plain = True
         self.complete = False
+        self.keep_alive = False
+        self.parser = httptools.HttpRequestParser(self)
 
     def on_url(self, url: bytes) -> None:
         self.target += url
@@ -128,15 +130,18 @@ class _Listener:
 
     def on_headers_complete(self) -> None:
         self.complete = True
+        self.keep_alive = self.parser.should_keep_alive()  # at the message's end it has forgotten
 
 
 def _parse(raw: bytes) -> Head | None:
     listener = _Listener()
-    parser = httptools.HttpRequestParser(listener)
+    parser = listener.parser
     try:
         parser.feed_data(raw)
     except (httptools.HttpParserError, httptools.HttpParserUpgrade):
         return None
+    finally:
+        del listener.parser  # each holds the other, and nobody should need the collector for a head
     minor_version = _VERSIONS.get(parser.get_http_version())
     if not (listener.plain and listener.complete) or minor_version is None:
         return None
@@ -153,7 +158,7 @@ def _parse(raw: bytes) -> Head | None:
         target.decode("ascii"),
         listener.headers,
         content_length,
-        keep_alive=parser.should_keep_alive(),
+        keep_alive=listener.keep_alive,
         minor_version=minor_version,
     )
 

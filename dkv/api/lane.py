@@ -121,7 +121,7 @@ class Lane(asyncio.Protocol):
         if not self._lanes.places.take():
             transport.close()
             return
-        transport.set_write_buffer_limits(high=UNREAD_BYTES_MAX)
+        self._transport.set_write_buffer_limits(high=UNREAD_BYTES_MAX)
         self._lanes.begin(self)
         self._since = self._lanes.now
 
@@ -217,7 +217,8 @@ class Lane(asyncio.Protocol):
     def _read_on(self) -> None:
         if self._is_ahead:
             self._is_ahead = False
-            self._transport.resume_reading()
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
 
     # ---- time
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import uvloop
 
 from dkv.api.handling import OnFollower
 from dkv.api.limits import Limits
@@ -173,12 +174,18 @@ class Answer:
     headers: Mapping[str, str]
 
 
+def pytest_asyncio_loop_factories(config: Any, item: Any) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loop that nodes run on: its transports differ from asyncio's own."""
+    return {"uvloop": uvloop.new_event_loop}
+
+
 StartEdge = Callable[..., AbstractAsyncContextManager[Edge]]
 
 
-@pytest.fixture
-def start_edge() -> StartEdge:
-    """``async with start_edge(...) as edge``; several can run at once."""
+@pytest.fixture(params=[True, False], ids=["lane", "full"])
+def start_edge(request: pytest.FixtureRequest) -> StartEdge:
+    """``async with start_edge(...) as edge``; several can run at once. Every test runs with and without the lane."""
+    with_lane = request.param
 
     @asynccontextmanager
     async def start(
@@ -186,7 +193,7 @@ def start_edge() -> StartEdge:
         operations: FakeOperations | None = None,
         limits: Limits | None = None,
         on_follower: OnFollower = OnFollower.REDIRECT,
-        fast_lane: bool = True,
+        fast_lane: bool = with_lane,
     ) -> AsyncIterator[Edge]:
         store, operations = store or FakeStore(), operations or FakeOperations()
         fatal: list[BaseException] = []
