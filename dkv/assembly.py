@@ -15,7 +15,7 @@ from dkv.clock import Clock
 from dkv.config import Config
 from dkv.directory import Directory, HintsFile
 from dkv.faults.points import with_apply_points
-from dkv.faults.state import Faults
+from dkv.faults.state import Faults, files_of
 from dkv.identity import Identity
 from dkv.kv.blocks import BadBlocks
 from dkv.kv.state_machine import KeyValue
@@ -75,7 +75,7 @@ class Assembly:
             founder=identity.founder,
             clock=self.clock,
             call=self.call,
-            remember=HintsFile(self.hints, host.background, faults=self.faults).remember,
+            remember=HintsFile(self.hints, host.background, files=files_of(self.faults)).remember,
         )
         pilot = Pilot(membership, replica, self._new_autopilot, clock=self.clock, wall_ms=self._wall_ms)
         return Organs(identity.cluster, host, replica, router, directory, membership, pilot, peers)

@@ -11,19 +11,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from dkv.addresses import parse_address
 from dkv.errors import BadRequest, LeaderHint
-from dkv.files import OS_FILES, replace_file
+from dkv.files import OS_FILES, Files, replace_file
 from dkv.joining import MemberInfo
 from dkv.kv.commands import SYSTEM_PREFIX, Row
 from dkv.raft.configuration import NODE_ID
-
-if TYPE_CHECKING:
-    from dkv.faults.state import Faults
 
 log = logging.getLogger(__name__)
 
@@ -144,11 +140,10 @@ class HintsFile:
         path: Path,
         background: Callable[[Callable[[], None], Callable[[object], None]], None],
         *,
-        faults: Faults | None = None,
+        files: Files = OS_FILES,
     ) -> None:
         """``background``: see ``dkv.raft.host.Host``."""
-        self._path, self._background = path, background
-        self._faults = faults
+        self._path, self._background, self._files = path, background, files
         self._next: list[MemberInfo] | None = None
         self._writing = False
 
@@ -162,7 +157,7 @@ class HintsFile:
     def _write(self) -> None:
         members, self._next = self._next or [], None
         self._writing = True
-        self._background(lambda: save_hints(self._path, members, self._faults), self._written)
+        self._background(lambda: save_hints(self._path, members, self._files), self._written)
 
     def _written(self, outcome: object) -> None:
         self._writing = False
@@ -174,7 +169,6 @@ class HintsFile:
             self._write()
 
 
-def save_hints(path: Path, members: Iterable[MemberInfo], faults: Faults | None = None) -> None:
+def save_hints(path: Path, members: Iterable[MemberInfo], files: Files = OS_FILES) -> None:
     """Replace the file in one step, durable on return. Raises ``OSError``."""
-    files = OS_FILES if faults is None else faults.disk.files
     replace_file(files, path, msgspec.json.format(msgspec.json.encode(list(members)), indent=1))

@@ -19,7 +19,7 @@ from dkv.addresses import Address
 from dkv.clock import Clock
 from dkv.config import Config
 from dkv.errors import StartupError
-from dkv.files import OS_FILES
+from dkv.faults.state import Faults, files_of
 from dkv.gossip.agent.agent import Agent
 from dkv.gossip.agent.figures import GossipFigures
 from dkv.gossip.agent.options import Options
@@ -33,7 +33,6 @@ from dkv.sightings import tags_of
 if TYPE_CHECKING:
     import random
 
-    from dkv.faults.state import Faults
 
 RECLAIM_S: Final = 5.0
 """memberlist's DeadNodeReclaimTime: the name of a dead member may have another address so soon after its death. Who a
@@ -134,7 +133,7 @@ class Herald:
             on_departed=self._on_departed,
             on_name_lost=self._lose_name,
             faults=None if self._faults is None else self._faults.links,
-            files=OS_FILES if self._faults is None else self._faults.disk.files,
+            files=files_of(self._faults),
             version=dkv.__version__,
         )
 

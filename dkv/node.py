@@ -36,8 +36,7 @@ from dkv.clock import Clock, MonotonicClock
 from dkv.config import Config
 from dkv.directory import Directory, load_hints, name_in
 from dkv.errors import DkvError, StartupError
-from dkv.faults.state import Faults
-from dkv.files import OS_FILES
+from dkv.faults.state import Faults, files_of
 from dkv.gate import Gate
 from dkv.gossip.agent.sockets import Sockets
 from dkv.gossip.agent.sockets import bind as bind_gossip
@@ -197,8 +196,9 @@ class Node:
         await self._sample_round_trips(organs.peers)
 
     def _newcomers_config(self) -> Config:
-        files = OS_FILES if self._faults is None else self._faults.disk.files
-        targets = recall_targets(self._config.data_dir / "join.json", list(map(str, self._config.join)), files)
+        targets = recall_targets(
+            self._config.data_dir / "join.json", list(map(str, self._config.join)), files_of(self._faults)
+        )
         return dataclasses.replace(self._config, join=tuple(map(parse_address, targets)))
 
     async def _listen(self) -> _Doors:
@@ -209,7 +209,7 @@ class Node:
         gossip = listen_again(
             config.gossip.port, before.gossip, lambda port: bind_gossip(GossipAddress(config.gossip.host, port))
         )
-        save_ports(self._ports, Ports(rest.port, raft.port, gossip.address.port), self._faults)
+        save_ports(self._ports, Ports(rest.port, raft.port, gossip.address.port), files_of(self._faults))
         return _Doors(rest, raft, listener, gossip)
 
     async def _serve(self, before: int) -> int:

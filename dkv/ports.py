@@ -8,15 +8,12 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
 from dkv.errors import StartupError
-from dkv.files import OS_FILES, replace_file
-
-if TYPE_CHECKING:
-    from dkv.faults.state import Faults
+from dkv.files import OS_FILES, Files, replace_file
 
 T = TypeVar("T")
 
@@ -41,12 +38,12 @@ def load_ports(path: Path) -> Ports:
         return Ports()
 
 
-def save_ports(path: Path, ports: Ports, faults: Faults | None = None) -> None:
+def save_ports(path: Path, ports: Ports, files: Files = OS_FILES) -> None:
     """For the next start. A disk that will not take them costs a search, no more."""
     if load_ports(path) == ports:
         return
     try:
-        replace_file(OS_FILES if faults is None else faults.disk.files, path, msgspec.json.encode(ports))
+        replace_file(files, path, msgspec.json.encode(ports))
     except OSError as error:
         log.warning("%s could not be written, which matters little: %s", path, error)
 

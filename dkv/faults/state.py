@@ -11,6 +11,7 @@ from dkv.faults.clock import ClockFaults
 from dkv.faults.disk import DiskFaults
 from dkv.faults.links import LinkFaults
 from dkv.faults.points import Points
+from dkv.files import OS_FILES, Files
 
 
 class Faults:
@@ -59,3 +60,8 @@ class Faults:
             "hits": self.points.hits(),
             "effects": self.links.effects(),
         }
+
+
+def files_of(faults: Faults | None) -> Files:
+    """The disk that an organ writes to: the operating system's, or a node under test's own."""
+    return OS_FILES if faults is None else faults.disk.files

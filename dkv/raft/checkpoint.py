@@ -11,10 +11,10 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dkv.errors import StartupError
 from dkv.faults.points import Hit, pass_by
+from dkv.faults.state import Faults, files_of
 from dkv.files import OS_FILES, Files
 from dkv.raft.checkpoint_format import (
     FOOTER_BYTES,
@@ -34,9 +34,6 @@ from dkv.raft.checkpoint_format import (
 from dkv.raft.contracts import CheckpointCorrupt, CheckpointHeader, GroupId
 from dkv.raft.part_file import PartFile
 
-if TYPE_CHECKING:
-    from dkv.faults.state import Faults
-
 
 class FileCheckpoints:
     """The checkpoints of one group of one cluster; a ``contracts.CheckpointStore``.
@@ -46,7 +43,7 @@ class FileCheckpoints:
     """
 
     def __init__(self, directory: Path, cluster: str, group: GroupId, *, faults: Faults | None = None) -> None:
-        self._files: Files = OS_FILES if faults is None else faults.disk.files
+        self._files = files_of(faults)
         self._hit: Hit = pass_by if faults is None else faults.points.hit
         self._directory, self._cluster, self._group = directory, cluster, group
         self._complete_name = re.compile(rf"checkpoint-{group}-(\d+)")

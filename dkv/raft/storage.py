@@ -13,20 +13,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from dkv.errors import StartupError
 from dkv.faults.points import Hit, pass_by
-from dkv.files import OS_FILES, Files
+from dkv.faults.state import Faults, files_of
 from dkv.raft.contracts import GENESIS, DiskFull, Entry, GroupId, NodeId
 from dkv.raft.data_directory import DirectoryLock, default_reserve_bytes
 from dkv.raft.database import Database, DatabaseError
 from dkv.raft.log_buffer import Deed, GroupState, LogBuffer, entry_crc, genesis_state, state_crc
-
-if TYPE_CHECKING:
-    from dkv.faults.state import Faults
 
 __all__ = ["CommitStats", "DiskFull", "Storage"]
 
@@ -93,7 +89,7 @@ class Storage:
         """``faults``: the disk and the points of a node under test."""
         self._path = path
         self._faults = faults
-        self._files: Files = OS_FILES if faults is None else faults.disk.files
+        self._files = files_of(faults)
         self._hit: Hit = pass_by if faults is None else faults.points.hit
         self._directory = path.parent
         self._directory.mkdir(parents=True, exist_ok=True)
