@@ -22,7 +22,7 @@ from dkv.kv.state_machine import KeyValue
 from dkv.membership import Call, Membership
 from dkv.metrics import Metrics
 from dkv.net.peers import Peers
-from dkv.operations import Organs, is_up
+from dkv.operations import Organs
 from dkv.pilot import Pilot
 from dkv.raft.checkpoint import FileCheckpoints
 from dkv.raft.contracts import CheckpointCorrupt, GroupId
@@ -69,7 +69,7 @@ class Assembly:
             replica,
             router,
             directory,
-            _Links(peers),
+            peers,
             self.gossip,
             cluster=identity.cluster,
             founder=identity.founder,
@@ -136,17 +136,6 @@ class Assembly:
             options=self.config.raft_options,
             background=host.background,
         )
-
-
-class _Links:
-    """``Peers`` as the membership sees it."""
-
-    def __init__(self, peers: Peers) -> None:
-        self.set_addresses = peers.set_addresses
-        self._peers = peers
-
-    def is_up(self, node: str) -> bool:
-        return is_up(self._peers, node)
 
 
 def _wall_ms() -> int:

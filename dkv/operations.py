@@ -197,7 +197,7 @@ class NodeOperations:
             "raft": member.raft,
             "voter": member.identity in status.voters,
             "leader": member.identity == status.leader,
-            "reachable": me or is_up(organs.peers, member.identity),
+            "reachable": me or organs.peers.is_up(member.identity),
             "gossip": None
             if view is None
             else {
@@ -285,9 +285,3 @@ def _other(view: MemberView) -> dict[str, Any]:
         "status": view.status.name.lower(),
         "tags": dict(view.tags),
     }
-
-
-def is_up(peers: Peers, node: NodeId) -> bool:
-    """Whether our sending link to ``node`` is up."""
-    status = peers.status().get(node)
-    return status is not None and status.state == "up"

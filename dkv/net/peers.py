@@ -137,6 +137,11 @@ class Peers:
         if sender is not None:
             sender.send(frames)
 
+    def is_up(self, node: NodeId) -> bool:
+        """Whether our sending link to ``node`` is up."""
+        sender = self._senders.get(node)
+        return sender is not None and sender.state is LinkState.UP
+
     def status(self) -> dict[NodeId, PeerStatus]:
         """Of every node of the directory, and of any other that is connected to us."""
         return {node: self._status_of(node) for node in sorted({*self._senders, *self._door.inbound})}
