@@ -35,7 +35,6 @@ class Exchanges:
     ) -> None:
         self._profile, self._members, self._claims, self._requests = profile, members, claims, requests
         self._timers, self._local_state, self._emit = timers, local_state, emit
-        self.refused = 0
 
     def tick(self, now: float) -> None:
         """One with a random living member. It repairs what gossip missed."""
@@ -63,7 +62,6 @@ class Exchanges:
         """Take all that another one knows, or nothing of it; then the reason why not, for people."""
         refusal = incompatibility(self._members, theirs.nodes)
         if refusal:
-            self.refused += 1
             return refusal
         for node in theirs.nodes:
             if node.state is State.SUSPECT or self._members.get(node.node) != node:

@@ -242,11 +242,6 @@ class Swim:
         return len(self._relays)
 
     @property
-    def exchanges_refused(self) -> int:
-        """States of which nothing was taken: their members and ours do not speak the same versions."""
-        return self._exchanges.refused
-
-    @property
     def turned_away(self) -> int:
         """Claims about members for whom the table has no room."""
         return self._claims.turned_away

@@ -11,7 +11,6 @@ from ipaddress import ip_address
 
 import msgspec
 
-from dkv.gossip.rpc.coordinates import Coordinate, pack_coordinate
 from dkv.gossip.wire import packing
 from dkv.gossip.wire.internal_queries import VERSION_FIELDS, Member
 from dkv.gossip.wire.packing import NIL, array, boolean, integer, new_binary, new_text
@@ -62,10 +61,9 @@ def keys_body(report: KeyReport) -> bytes:
     )
 
 
-def coordinate_body(coordinate: Coordinate | None) -> bytes:
-    """None: not known."""
-    packed = NIL if coordinate is None else pack_coordinate(coordinate)
-    return packing.fields({"Coord": packed, "Ok": boolean(coordinate is not None)})
+def no_coordinate_body() -> bytes:
+    """The command waits for a body, also where there is none to tell of."""
+    return packing.fields({"Coord": NIL, "Ok": boolean(False)})
 
 
 def member_record(event: str, members: Sequence[Member]) -> bytes:

@@ -230,7 +230,7 @@ class RpcSession:
                 for record in self._subscriptions.log_records(*self._log_tail.since(level)):
                     self._record(record)
             case GetCoordinate():
-                self._answer(sequence, NO_COORDINATES, rpc_responses.coordinate_body(None))
+                self._answer(sequence, NO_COORDINATES, rpc_responses.no_coordinate_body())
             case Join():
                 self._wishes.append(JoinWish(sequence, command.existing, command.replay))
             case Leave():

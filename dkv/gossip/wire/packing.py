@@ -13,7 +13,6 @@ NIL = b"\xc0"
 
 _U8, _U16, _U32, _U64 = (_struct.Struct(form) for form in (">BB", ">BH", ">BI", ">BQ"))
 _I8, _I16, _I32, _I64 = (_struct.Struct(form) for form in (">Bb", ">Bh", ">Bi", ">Bq"))
-_F64 = _struct.Struct(">Bd")
 
 
 def integer(value: int) -> bytes:
@@ -42,11 +41,6 @@ def _negative(value: int) -> bytes:
 def boolean(value: bool) -> bytes:
     """True or false."""
     return b"\xc3" if value else b"\xc2"
-
-
-def real(value: float) -> bytes:
-    """Always 64 bits."""
-    return _F64.pack(0xCB, value)
 
 
 def raw(value: bytes) -> bytes:

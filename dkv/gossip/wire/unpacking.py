@@ -9,7 +9,6 @@ Go. (The msgpack library builds everything first, sixty bytes for each byte of e
 
 from __future__ import annotations
 
-import math
 import struct
 from typing import Final
 
@@ -151,14 +150,6 @@ class Value:
             value = int(self._unpack(head))
         if not minimum <= value <= maximum:
             raise BadPacket(f"{self._name} is {value}, outside of {minimum}..{maximum}")
-        return value
-
-    def real(self) -> float:
-        """A finite number; nil is 0."""
-        head = self._data[self._offset]
-        value = float(self._unpack(head)) if head in (0xCA, 0xCB) else float(self.integer(2**63, -(2**63)))
-        if not math.isfinite(value):
-            raise BadPacket(f"{self._name} is not a finite number")
         return value
 
     def boolean(self) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from dkv.gossip.rpc.coordinates import decode_coordinate
 from dkv.gossip.wire import internal_queries, messages, serf_messages
 from dkv.gossip.wire.filters import NodeFilter, TagFilter
 from dkv.gossip.wire.limits import BadPacket
@@ -44,13 +43,7 @@ def indirect_ping(m: messages.IndirectPing) -> dict[str, Any]:
 
 
 def ack(m: messages.Ack) -> dict[str, Any]:
-    coordinate = None
-    if m.payload:
-        c = decode_coordinate(m.payload)
-        numbers = {"Adjustment": c.adjustment, "Error": c.error, "Height": c.height, "Vec": list(c.vector)}
-        coordinate = {"ping_version": 1, "coordinate": numbers}
-    body = {"SeqNo": m.sequence, "Payload": hexed(m.payload or None), "payload_decoded": coordinate}
-    return {"type": "ack", "body": body}
+    return {"type": "ack", "body": {"SeqNo": m.sequence, "Payload": hexed(m.payload or None)}}
 
 
 def accusation(kind: str) -> Callable[[Any], dict[str, Any]]:

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dkv.gossip.rpc.coordinates import decode_coordinate, encode_coordinate
 from dkv.gossip.wire import messages, serf_messages
 from dkv.gossip.wire.encryption import NONCE_BYTES
 from dkv.gossip.wire.filters import decode_filter, encode_filter
@@ -60,8 +59,6 @@ def try_message(message: Message) -> None:
         try_payload(message.payload)
     elif isinstance(message, messages.Alive):
         tried(decode_tags, None, message.meta)
-    elif isinstance(message, messages.Ack):
-        tried(decode_coordinate, encode_coordinate, message.payload)
 
 
 def try_payload(payload: bytes) -> None:
@@ -183,7 +180,6 @@ def test_noise(kind: int, noise: bytes) -> None:
     try_payload(data)
     try_state(data)
     tried(decode_tags, None, data)
-    tried(decode_coordinate, encode_coordinate, data)
     tried(decode_filter, encode_filter, data)
     tried(decode_key_request, encode_key_request, data)
 

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dkv.gossip.rpc.coordinates import DIMENSIONS, Coordinate, decode_coordinate, encode_coordinate
 from dkv.gossip.wire import messages, serf_messages
 from dkv.gossip.wire.filters import NodeFilter, TagFilter, UnknownFilter, decode_filter, encode_filter
 from dkv.gossip.wire.internal_queries import (
@@ -86,10 +85,6 @@ STATES = st.builds(
     events=st.lists(PAST_EVENTS, max_size=4).map(tuple),
     left_out=st.just(0),
 )
-REALS = st.floats(allow_nan=False, allow_infinity=False)
-COORDINATES = st.builds(
-    Coordinate, vector=st.tuples(*[REALS] * DIMENSIONS), error=REALS, adjustment=REALS, height=REALS
-)
 TAGS = st.dictionaries(NAMES, NAMES | st.just(""), max_size=3)
 MEMBERS = st.builds(Member, node=NAMES, address=ADDRESSES, tags=TAGS, status=st.sampled_from(Status), versions=VERSIONS)
 
@@ -113,10 +108,9 @@ def test_states(state: SerfState) -> None:
 
 
 @settings(derandomize=True, max_examples=60)
-@given(MEMBERS | st.none(), COORDINATES, BYTES)
-def test_what_messages_carry(member: Member | None, coordinate: Coordinate, key: bytes) -> None:
+@given(MEMBERS | st.none(), BYTES)
+def test_what_messages_carry(member: Member | None, key: bytes) -> None:
     assert decode_member(encode_member(member)) == member
-    assert decode_coordinate(encode_coordinate(coordinate)) == coordinate
     assert decode_key_request(encode_key_request(KeyRequest(key))) == KeyRequest(key)
 
 
@@ -225,16 +219,6 @@ def test_key_responses() -> None:
         KeyResponse(result=False, message="no"),
     ):
         assert decode_key_response(encode_key_response(response)) == response
-
-
-@pytest.mark.parametrize("number", [float("nan"), float("inf")])
-def test_coordinates_that_are_nowhere(number: float) -> None:
-    for wrong in ({"height": number}, {"vector": (number,) + (0.0,) * 7}):
-        with pytest.raises(BadPacket, match="finite"):
-            decode_coordinate(encode_coordinate(Coordinate(**wrong)))  # type: ignore[arg-type]
-    for vector in ((), (0.0,) * 7, (0.0,) * 9):
-        with pytest.raises(BadPacket):
-            decode_coordinate(encode_coordinate(Coordinate(vector=vector)))
 
 
 def test_entries_of_a_state_that_cannot_be_are_left_out() -> None:

@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 
 from dkv.gossip.rpc import responses as rpc_responses
-from dkv.gossip.rpc.coordinates import DIMENSIONS, decode_coordinate
 from dkv.gossip.rpc.requests import Ask, Handshake, Members, Request, RequestReader, Stats, Unsupported
 from dkv.gossip.wire import messages, serf_messages
 from dkv.gossip.wire.encryption import NONCE_BYTES, Keyring, key_as_text
@@ -244,7 +243,7 @@ def test_a_ping_over_udp(agent: Agent, member: Member) -> None:
     member.until(lambda: [message for message in member.heard if isinstance(message, Ack)])
     (ack,) = [message for message in member.heard if isinstance(message, Ack)]
     assert ack.sequence == 2
-    assert len(decode_coordinate(ack.payload).vector) == DIMENSIONS
+    assert ack.payload, "its coordinate, of which we make nothing"
 
 
 def test_the_life_of_a_member(agent: Agent, member: Member) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from dkv.gossip.rpc import responses as rpc_responses
-from dkv.gossip.rpc.coordinates import Coordinate
 from dkv.gossip.rpc.requests import (
     Ask,
     Auth,
@@ -39,7 +38,8 @@ from tests.dkv.gossip.vectors import Vector, vectors
 
 RPC = vectors("rpc")
 REQUESTS = [each for each in RPC if each.name.endswith("-request")]
-RESPONSES = [each for each in RPC if not each.name.endswith("-request")]
+RESPONSES = [each for each in RPC if not each.name.endswith("-request") and "coordinate" not in each.name]
+"""But for the coordinates of a member that keeps some."""
 
 
 def by_name(vector: Vector) -> str:
@@ -133,15 +133,6 @@ def written(body: dict[str, Any]) -> bytes:
             return rpc_responses.log_record(line)
         case {"agent": _}:
             return rpc_responses.stats_body(body)
-        case {"Coord": told}:
-            return rpc_responses.coordinate_body(
-                Coordinate(
-                    vector=tuple(told["Vec"]),
-                    error=told["Error"],
-                    adjustment=told["Adjustment"],
-                    height=told["Height"],
-                )
-            )
     return rpc_responses.keys_body(
         rpc_responses.KeyReport(
             nodes=body["NumNodes"],

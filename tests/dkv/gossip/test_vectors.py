@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from dkv.gossip.rpc.coordinates import decode_coordinate, encode_coordinate
 from dkv.gossip.wire import lzw, messages, serf_messages
 from dkv.gossip.wire.encryption import NONCE_BYTES, keyring_as_json, keyring_from_json
 from dkv.gossip.wire.internal_queries import (
@@ -66,8 +65,8 @@ def said(decoded: dict[str, Any]) -> dict[str, Any]:
         decoded["type"] = "user"
         del decoded["header"]
     if decoded["type"] == "ack":
-        decoded["body"] = {"payload_decoded": None, **decoded["body"]}
-        decoded["body"].setdefault("Payload", None)
+        body = {name: value for name, value in decoded["body"].items() if name != "payload_decoded"}
+        decoded["body"] = {"Payload": None, **body}
     if decoded["type"] == "push-pull" and decoded["user_state"]:
         body = {name: value for name, value in decoded["user_state"]["body"].items() if name != "Events_slots"}
         decoded["user_state"] = {"serf": "push-pull", "body": body}
@@ -113,8 +112,6 @@ def test_datagrams_as_agents_write_them(vector: Vector) -> None:
 
 def rewritten(message: Message, vector: Vector) -> bytes:
     """Through all layers down to the fields."""
-    if isinstance(message, Ack) and message.payload:
-        assert encode_coordinate(decode_coordinate(message.payload)) == message.payload
     if isinstance(message, Alive) and message.meta[:1] == b"\xff":
         assert encode_tags(decode_tags(message.meta)) == message.meta
     if isinstance(message, User) and not vector.passed_on:
