@@ -54,6 +54,11 @@ def sightings(ours: Collection[str], views: Mapping[str, Any]) -> Sightings:
     )
 
 
+def statuses(view: Any) -> dict[str, str]:
+    """Name → status: one node's own view, by its ``GET /nodes``."""
+    return {name: str(fact.get("status")) for name, fact in (*_members(view), *_others(view))}
+
+
 def decisions(view: Any) -> tuple[Mapping[str, Any], ...]:
     """What the autopilot decided, newest last, by the ``GET /nodes`` of the node that leads."""
     return tuple(_rows(view, "autopilot"))

@@ -1,4 +1,5 @@
-"""After the last fault: heal, see that it goes on, read every key at every node, wait until all nodes are equal.
+"""After the last fault: heal, see that it goes on, read every key at every node, wait until all nodes are equal and see
+each other.
 
 What this finds belongs to the verdict: a cluster that does not come back within the bound is broken, whatever it said.
 """
@@ -10,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from harness.chaos import assumptions
+from harness.chaos.convergence import convergence, differences, not_applicable
 from harness.chaos.observer import Observer
 from harness.chaos.rig import Rig
 from harness.errors import HarnessError
 from harness.faults.world import World
 from harness.history.events import EventType
-from harness.history.records import NodeSample
+from harness.history.records import Check, NodeSample
 from harness.plan.plan import Operation, Plan
 from harness.workloads.clients import NodeReads
 from harness.workloads.deeds import perform
@@ -24,6 +26,10 @@ from harness.workloads.recorder import Recorder
 BOUND_S = 20.0
 """From healing to equal data at all nodes, by way of a first write and of every key read at every node: five seconds on
 an idle machine."""
+SEEN_BOUND_S = 75.0
+"""From healing until all see each other by gossip. Who was taken for dead hears of it and objects within a second or
+two. The slow ways of Serf's ``local`` profile come to 63 s, one after the other: who failed long ago is called every
+30 s, who does not answer is given up after 18 s, what somebody missed comes with an exchange of states, every 15 s."""
 LEAST_S = 2.0
 """For each of these steps, though those before it took all the time."""
 POLL_S = 0.1
@@ -42,11 +48,12 @@ class Finale:
     world: World
     observer: Observer
     bound_s: float = BOUND_S
-    _end_s: float = field(default=0.0, init=False)
+    seen_bound_s: float = SEEN_BOUND_S
+    _healing_s: float = field(default=0.0, init=False)
 
     async def heal(self) -> None:
         """Everything that any fault may have left. The bound begins here."""
-        self._end_s = self.recorder.clock() + self.bound_s
+        self._healing_s = self.recorder.clock()
         for attempts_left in (2, 1, 0):
             try:
                 await self.world.heal_all()
@@ -58,7 +65,7 @@ class Finale:
 
     def _give_up(self) -> float:
         """When a step that begins now has taken too long."""
-        return max(self._end_s, self.recorder.clock() + LEAST_S)
+        return max(self._healing_s + self.bound_s, self.recorder.clock() + LEAST_S)
 
     async def wait_write(self) -> float | None:
         """Seconds until a write was acknowledged; None if that took longer than the bound."""
@@ -109,4 +116,17 @@ class Finale:
             same = len({sample.applied for sample in samples}) == 1 and all(sample.role for sample in samples)
             if (samples and same) or self.recorder.clock() > give_up:
                 return samples
+            await asyncio.sleep(POLL_S)
+
+    async def see_each_other(self) -> Check:
+        """That gossip converges, asked until it has or its bound is reached."""
+        if self.rig.gossip is None:
+            return not_applicable(self.plan.system)
+        give_up = max(self._healing_s + self.seen_bound_s, self.recorder.clock() + LEAST_S)
+        while True:
+            samples = await self.observer.look(digests=False)
+            views = await self.rig.gossip.views() if samples else {}
+            found, now = differences(samples, views), self.recorder.clock()
+            if (samples and not found) or now > give_up:
+                return convergence(found, now - self._healing_s, self.seen_bound_s)
             await asyncio.sleep(POLL_S)

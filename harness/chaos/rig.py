@@ -13,7 +13,7 @@ from harness.faults.links import Links
 from harness.faults.world import Seams, World
 from harness.rundir import RunDir
 from harness.startup import NODE_COMMAND
-from harness.systems.base import Client, Members, Network, System
+from harness.systems.base import Client, Gossip, Members, Network, System
 from harness.systems.dkv import DkvClient, DkvSystem
 from harness.systems.etcd import EtcdClient, EtcdSystem
 from harness.systems.network_kernel import KernelNetwork
@@ -35,6 +35,7 @@ class Rig:
     network: Network | None = None
     seams: Seams | None = None
     members: Members | None = None
+    gossip: Gossip | None = None
     exact_terms: bool = True
 
     def world(self, clock: Callable[[], float]) -> World:
@@ -80,7 +81,7 @@ def _dkv(system: DkvSystem) -> Rig:
     def client_at(node: str, timeout_s: float) -> Client:
         return DkvClient([_rest(system.run_dir, node)], timeout_s, lambda _: node)
 
-    return Rig(system, client_at, system.network, system.ports, system)
+    return Rig(system, client_at, system.network, system.ports, system, system)
 
 
 def _etcd(system: EtcdSystem) -> Rig:

@@ -239,8 +239,10 @@ class Run:
             judge.progress(first_write_s, unread, finale.bound_s),
             presence(self._events, finals, self._plan.workload),
         ]
-        digests = judge.equal_digests(last, finale.bound_s)
-        return [*checks, digests] if digests is not None else checks
+        if (digests := judge.equal_digests(last, finale.bound_s)) is not None:
+            checks.append(digests)
+        self._phase = "waiting until all see each other"
+        return [*checks, await finale.see_each_other()]
 
     async def _freeze(self) -> None:
         """Every process stands still as it is; the data and the logs tell the rest."""

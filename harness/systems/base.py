@@ -197,5 +197,13 @@ class Members(Protocol):
         ...
 
 
+class Gossip(Protocol):
+    """Of a system whose nodes find one another by gossip."""
+
+    async def views(self) -> Mapping[str, Mapping[str, str]]:
+        """Who sees → whom → status (alive, leaving, left, failed), of the nodes that tell. Takes about a second."""
+        ...
+
+
 Record = Callable[[Event], None]
 """Takes the history's events, in the order of each process."""

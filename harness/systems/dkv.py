@@ -15,6 +15,7 @@ from harness import growth, observe, startup
 from harness.cluster import Cluster
 from harness.errors import Undecided
 from harness.exchange import Reply, Unanswered, exchange, exchange_all
+from harness.gossip import statuses
 from harness.history.records import NodeSample
 from harness.roster import HERE, Place
 from harness.rundir import RunDir
@@ -100,7 +101,7 @@ class SplitNetwork:
 
 
 class DkvSystem(Supervised):
-    """See ``base.System`` and ``base.Members``. ``kernel``: the nodes live in it; without one their hook cuts.
+    """See ``base.System``, ``Members`` and ``Gossip``. ``kernel``: the nodes live in it; without one their hook cuts.
 
     ``ports``: the nodes' fault ports, by name. ``network``: cuts and shapes.
     """
@@ -167,6 +168,17 @@ class DkvSystem(Supervised):
             sample(name, process, _body(told.get(name), pid=facts["pid"]), _body(hashes.get(name)))
             for name, (facts, process) in processes.items()
         ]
+
+    # ---- base.Gossip
+
+    async def views(self) -> Mapping[str, Mapping[str, str]]:
+        """By ``/nodes``; a reply counts if it is of the node that was asked."""
+        processes = await self._processes()
+        asked = [name for name, (_, process) in processes.items() if process == "running"]
+        requests = [(processes[name][0]["rest"], "GET", "/nodes", None) for name in asked]
+        replies = await asyncio.to_thread(exchange_all, requests, observe.STATUS_S)
+        told = {name: _body(reply, node=name) for name, reply in zip(asked, replies, strict=False)}
+        return {name: statuses(body) for name, body in told.items() if body}
 
     # ---- base.Members
 

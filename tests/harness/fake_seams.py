@@ -1,4 +1,4 @@
-"""The fake system's fault ports, which remember what they are told, and its changes of members."""
+"""The fake system's fault ports, which remember what they are told, its changes of members, and its gossip."""
 
 from __future__ import annotations
 
@@ -94,3 +94,17 @@ class FakeMembers:
         self.system.turn()
         if self.system.leader is None:
             raise Refused("no leader is known just now")
+
+
+class FakeGossip:
+    """Everybody knows everything, as it is."""
+
+    def __init__(self, system: FakeSystem) -> None:
+        self.system = system
+
+    async def views(self) -> Mapping[str, Mapping[str, str]]:
+        running = [name for name, node in self.system.members.items() if node.process == "running"]
+        views = {seer: dict.fromkeys(running, "alive") for seer in running}
+        if "grudge" in self.system.bugs:
+            views["n1"]["n2"] = "failed"
+        return views

@@ -68,12 +68,12 @@ class FakeSystem:
         self.leader: str | None = None
 
     def rig(self) -> Rig:
-        from tests.harness.fake_seams import FakeMembers, FakeSeams  # which know the system
+        from tests.harness.fake_seams import FakeGossip, FakeMembers, FakeSeams  # which know the system
 
         def client_at(node: str, timeout_s: float) -> FakeClient:
             return FakeClient(self, timeout_s, node)
 
-        return Rig(self, client_at, self, FakeSeams(self), FakeMembers(self))
+        return Rig(self, client_at, self, FakeSeams(self), FakeMembers(self), FakeGossip(self))
 
     # ---- System
 

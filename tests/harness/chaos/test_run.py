@@ -55,6 +55,7 @@ BUGS = {
     "diverge": ("register", "", "committed prefix"),
     "crash": ("register", "pause", "crashes"),
     "stuck": ("register", "transfer", "progress"),
+    "grudge": ("register", "", "gossip converges"),
 }
 
 
