@@ -123,6 +123,7 @@ class DkvSystem(Supervised):
         self._kernel = kernel
         self._cluster = Cluster(run_dir, random.Random(), lambda _: None)
         self._addresses: dict[str, str] = {}
+        self._adding = asyncio.Lock()  # two at once would both prepare the place of the next number
         self.ports = FaultPorts(self._fault_address, self._within, self.arm)
         self.hook = HookNetwork(self.ports, lambda: self.nodes)
         self.network: Network = self.hook if kernel is None else SplitNetwork(kernel, self.hook)
@@ -184,11 +185,12 @@ class DkvSystem(Supervised):
 
     async def add(self) -> str:
         """A new node, until it votes. Returns its name."""
-        roster = self.run_dir.load()
-        assert roster is not None, "nodes are added to a cluster that was started"
-        place = await asyncio.to_thread(self._place, roster.next_number)
-        await self._change(growth.add, place)
-        return f"n{roster.next_number}"
+        async with self._adding:
+            roster = self.run_dir.load()
+            assert roster is not None, "nodes are added to a cluster that was started"
+            place = await asyncio.to_thread(self._place, roster.next_number)
+            await self._change(growth.add, place)
+            return f"n{roster.next_number}"
 
     async def leave(self, name: str) -> None:
         """It goes by itself, and its process ends."""

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from harness import growth
+from harness.cluster import Cluster
 from harness.errors import Refused
 from harness.history.records import NodeSample
+from harness.roster import Place, new_roster, with_new_node
 from harness.rundir import RunDir
 from harness.systems import links
 from harness.systems.base import Ability, Mismatch, Version
@@ -130,3 +133,30 @@ async def _members(system: DkvSystem) -> None:
     await system.kill(["n2"])
     await system.remove("n2")
     assert system.nodes == ("n3", "n4")
+
+
+@pytest.mark.asyncio
+async def test_two_nodes_that_are_added_at_once_get_a_place_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_dir, prepared, used = RunDir(tmp_path / "cluster"), list[int](), list[str]()
+    run_dir.save(new_roster(3, 0, ("dkv",)))
+    system = DkvSystem(run_dir, 3)
+
+    def place(number: int) -> Place:
+        prepared.append(number)
+        return Place(f"10.0.0.{number}")
+
+    def add(cluster: Cluster, place: Place, timeout_s: float) -> list[str]:
+        roster, node = with_new_node(cluster.run_dir.load() or pytest.fail("no roster"), 0, place)
+        run_dir.save(roster)
+        used.append(f"{node.name} at {place.host}")
+        return []
+
+    async def refresh() -> None: ...
+
+    monkeypatch.setattr(system, "_place", place)
+    monkeypatch.setattr(system, "_refresh", refresh)
+    monkeypatch.setattr(growth, "add", add)
+    assert await asyncio.gather(system.add(), system.add()) == ["n4", "n5"]
+    assert (prepared, used) == ([4, 5], ["n4 at 10.0.0.4", "n5 at 10.0.0.5"])
