@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from harness.history.records import Check, NodeSample, Validity
 
 NAME = "gossip converges"
-ALIVE = "alive"
+ALIVE, GONE = "alive", ("left", "failed")
 OUTSIDERS = ("", "removed")
 """Roles of nodes that are no members just now: they say nothing, or that they were let go."""
 SHOWN_MAX = 3
@@ -31,8 +31,8 @@ def differences(samples: Sequence[NodeSample], views: Views) -> list[str]:
             found.append(f"{seer} does not tell whom it sees")
             continue
         found += [_missed(seer, name, view) for name in present if view.get(name) != ALIVE]
-        ghosts = [name for name, status in view.items() if status == ALIVE and name not in running]
-        found += [f"{seer} sees {name} as alive, which is gone" for name in ghosts]
+        ghosts = [name for name, status in view.items() if status not in GONE and name not in running]
+        found += [f"{seer} sees {name}, which is gone, as {view[name]}" for name in ghosts]
     return found
 
 

@@ -45,19 +45,25 @@ THREE = samples(n1="leader", n2="follower", n3="learner")
         pytest.param(
             THREE,
             {**dict.fromkeys(FULL, FULL), "n1": {**FULL, "n4": A}},
-            ["n1 sees n4 as alive, which is gone"],
+            ["n1 sees n4, which is gone, as alive"],
             id="a removed one is alive",
         ),
         pytest.param(
             THREE,
-            {seer: {**FULL, "n4": F, "n5": LEFT, "n6": "leaving"} for seer in FULL},
+            {seer: {**FULL, "n4": F, "n5": LEFT} for seer in FULL},
             [],
             id="removed ones are dead",
         ),
         pytest.param(
+            THREE,
+            {**dict.fromkeys(FULL, FULL), "n1": {**FULL, "n4": "leaving"}},
+            ["n1 sees n4, which is gone, as leaving"],
+            id="a farewell without end",
+        ),
+        pytest.param(
             samples(n1="leader", n2="follower", n3="-"),
             {"n1": FULL, "n2": {**FULL, "n3": F}},
-            ["n1 sees n3 as alive, which is gone"],
+            ["n1 sees n3, which is gone, as alive"],
             id="a process that ended",
         ),
         pytest.param(
