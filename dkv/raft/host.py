@@ -1,10 +1,10 @@
 """The turn: everything that Raft does on this node, for all of its groups, in one order.
 
-deliver what came in → take what the sources hold → tick → *one* commit → send → settle → again if need be.
-Law: nothing leaves before the commit returned. Turns are driven by events (``wake``) and by the replicas' own
-timers; at most one is scheduled, so frames and proposals that arrive before it share it, and its fsync.
-A full disk *stalls* the node: nothing is sent or answered until the very same commit succeeds. A broken
-invariant ends it.
+deliver what came in → take what the sources hold → tick → send what promises nothing → *one* commit → send the rest →
+settle → again if need be. Law: no promise leaves before the commit returned; a leader's appends promise nothing, so all
+disks write at once. Turns are driven by events (``wake``) and by the replicas' own timers; at most one is scheduled, so
+frames and proposals that arrive before it share it, and its fsync. A full disk *stalls* the node: nothing is sent or
+answered until the very same commit succeeds. A broken invariant ends it.
 """
 
 from __future__ import annotations
@@ -251,6 +251,7 @@ class Host:
             return
         try:
             self._gather()
+            self._send_all(early=True)
             self._start_commit()
         except Exception as error:
             self._broken(error)
@@ -297,7 +298,7 @@ class Host:
         self.turns += 1
         if commit_s is not None:
             self._metrics.fsync_duration.observe(commit_s)
-        self._send_all()
+        self._send_all(early=False)
         self._hit("answer.before")
         for replica, _ in self._replicas.values():
             replica.settle()
@@ -309,11 +310,11 @@ class Host:
         elif self._turn_handle is None:
             self._arm(self._next_timer())
 
-    def _send_all(self) -> None:
-        # One write per peer and turn: a system call costs more than all the rest of a small message.
+    def _send_all(self, *, early: bool) -> None:
+        # One write per peer: a system call costs more than all the rest of a small message.
         frames: dict[NodeId, list[tuple[GroupId, bytes]]] = {}
         for replica, _ in self._replicas.values():
-            for node, message in replica.take_messages():
+            for node, message in replica.take_early_messages() if early else replica.take_messages():
                 frames.setdefault(node, []).append((replica.group, encode(message)))
         for node, batch in frames.items():
             self._hit("send.before")

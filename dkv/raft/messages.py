@@ -139,6 +139,11 @@ Message = (
     | SnapshotChunk
 )
 
+EARLY = (AppendEntries, SnapshotNotice, ReadProbe, ReadProbeReply, ReadIndexRequest, ReadIndexReply)
+"""They vouch for nothing but their sender's term, so they may leave while the disk writes what else the turn decided
+(thesis §10.2.1: a leader sends entries that are not on its own disk yet). What is counted against a promise, votes and
+replies to appends, may not."""
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
 

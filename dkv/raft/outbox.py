@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dkv.raft.contracts import NodeId
-from dkv.raft.messages import AppendEntries, Message, SnapshotNotice
+from dkv.raft.messages import EARLY, AppendEntries, Message, SnapshotNotice
 from dkv.raft.options import Options
 from dkv.raft.outflow import Outflow, merged
 
@@ -61,6 +61,18 @@ class Outbox:
         for node in resumed:
             self._flows[node].paused_until = None
         return resumed
+
+    def take_early(self, durable_term: int) -> list[tuple[NodeId, Message]]:
+        """What may leave before the turn's commit; the rest stays, in order.
+
+        Only in a term that is on disk: a node that forgot it could lead it a second time, with other entries.
+        """
+        early = [item for item in self._messages if isinstance(item[1], EARLY) and item[1].term == durable_term]
+        if early:
+            taken = set(map(id, early))
+            self._messages = [item for item in self._messages if id(item) not in taken]
+            self._last_append = {}
+        return early
 
     def take(self) -> list[tuple[NodeId, Message]]:
         """All of it, in order."""

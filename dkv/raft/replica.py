@@ -2,7 +2,8 @@
 
 Driven from outside and deterministic: messages, proposals and link events in; after ``tick`` and the caller's durable
 commit, messages and completed tickets out. It has no thread, socket or clock of its own, so the simulator runs this
-very class. Law: nothing that ``tick`` or ``receive`` produced leaves before the commit (``take_messages``, ``settle``).
+very class. Law: nothing that ``tick`` or ``receive`` produced leaves before the commit (``take_messages``, ``settle``),
+but for what promises nothing (``take_early_messages``).
 """
 
 from __future__ import annotations
@@ -81,6 +82,7 @@ class Replica(Generic[M]):
         self._up: set[NodeId] = set()
         self._role = Role.FOLLOWER
         self._removed = False
+        self._durable_term = logged.term
         self._last_tick_at = clock.now()
         self._ends: list[tuple[Ticket, Any, DkvError | None]] = []
 
@@ -268,12 +270,20 @@ class Replica(Generic[M]):
         self._state.tick(self._library.term, now)
         self._last_tick_at = now
 
+    def take_early_messages(self) -> list[tuple[NodeId, m.Message]]:
+        """What may leave while the turn is being written: appends above all, so that all disks write at once.
+
+        The leader counts its own copy with the replies, which are read in a later turn: after the commit.
+        """
+        return self._outbox.take_early(self._durable_term)
+
     def take_messages(self) -> list[tuple[NodeId, m.Message]]:
         """What may leave now that the turn is durable."""
         return self._outbox.take()
 
     def settle(self) -> None:
         """After the commit: tell those who wait, and write down a slice of the state where that is due."""
+        self._durable_term = self._log.term
         ends, self._ends = self._ends, []
         for ticket, value, error in ends:
             ticket.complete(value) if error is None else ticket.fail(error)

@@ -1,8 +1,8 @@
 """``python -m tests.benchmarks.raft_path``: sets and linearizable reads a second below HTTP, three nodes, fsync on.
 
-Each node is a process of its own (``raft_path_node``); the clients are coroutines in the leader's process, a closed loop
-of so many outstanding requests. With ``--against TREE`` a second cluster runs the dkv of another source tree, and the
-two are measured in turn (A B A B …): on a noisy machine only their ratio means something. CPU time per operation is
+Each node is a process of its own (``raft_path_node``); the clients are coroutines in the leader's process, a closed
+loop of so many outstanding requests. With ``--against TREE`` a second cluster runs the dkv of another source tree, and
+the two are measured in turn (A B A B …): on a noisy machine only their ratio means something. CPU time per operation is
 less noisy than the rate; the leader's includes the clients.
 """
 
@@ -22,7 +22,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve()
 ELECTION_S = 10.0
-SETTLE_S = 0.5
+SETTLE_S = 0.1
 """Between two windows: a checkpoint's end, a flushed page."""
 
 
@@ -32,7 +32,8 @@ class Process:
     def __init__(self, tree: Path, name: str, names: Sequence[str], directory: Path) -> None:
         directory.mkdir(parents=True)
         # -P: this directory has an http.py, which must not stand in for the library's.
-        command = [sys.executable, "-P", str(HERE.with_name("raft_path_node.py")), name, ",".join(names), str(directory)]
+        script = str(HERE.with_name("raft_path_node.py"))
+        command = [sys.executable, "-P", script, name, ",".join(names), str(directory)]
         self._process = subprocess.Popen(
             command,
             env={**os.environ, "PYTHONPATH": str(tree)},

@@ -112,7 +112,8 @@ class BenchNode:
 
         async def load() -> None:
             for first in starts:
-                rows = [Command(Op.SET, f"key{i:07d}", value) for i in range(first, min(keys, first + PRELOAD_COMMANDS))]
+                last = min(keys, first + PRELOAD_COMMANDS)
+                rows = [Command(Op.SET, f"key{number:07d}", value) for number in range(first, last)]
                 await self.organs.router.write(rows, deadline=time.monotonic() + DEADLINE_S)
 
         await asyncio.gather(*(load() for _ in range(PRELOAD_UNDER_WAY)))

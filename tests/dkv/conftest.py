@@ -95,6 +95,9 @@ class MemoryReplica:
     def peer_down(self, node: NodeId, *, reset: bool) -> None: ...
     def receive(self, sender: NodeId, message: Message) -> None: ...
     def tick(self) -> None: ...
+    def take_early_messages(self) -> list[tuple[NodeId, Message]]:
+        return []
+
     def take_messages(self) -> list[tuple[NodeId, Message]]:
         return []
 

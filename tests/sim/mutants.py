@@ -19,7 +19,7 @@ from unittest import mock
 
 from dkv.kv.commands import Op
 from dkv.kv.state_machine import KeyValue
-from dkv.raft import library, recovery, replica
+from dkv.raft import library, outbox, recovery, replica
 from dkv.raft.changes import Changes
 from dkv.raft.configuration import decode_change, encode_change
 from dkv.raft.contracts import NodeId
@@ -105,6 +105,7 @@ _keep: Callable[..., Any] = lambda self, message, *_: message  # noqa: E731
 
 MUTANTS = (
     Mutant("nothing leaves before the commit", "tcp", ((World, "turn_order", _promise_before_commit),)),
+    Mutant("votes and replies wait for the commit", "tcp", ((outbox, "EARLY", object),)),
     Mutant("term and vote are on disk", "tcp", ((Disk, "set_hard_state", lambda self, term, vote: None),)),
     Mutant("a matching tail is not cut", "chaos", ((Guard, "skip_matching", _keep),)),
     Mutant("what is compacted is identical", "chaos", ((Guard, "skip_compacted", _keep),)),

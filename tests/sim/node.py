@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dkv.kv.state_machine import KeyValue
 from dkv.raft.contracts import NodeId, Ticket
-from dkv.raft.messages import decode
+from dkv.raft.messages import Message, decode
 from dkv.raft.options import Options
 from dkv.raft.replica import Replica
 from tests.sim.disk import Disk
@@ -85,6 +85,7 @@ class Node:
         for payload, ticket in proposals:
             self.replica.propose(payload, ticket)
         self.replica.tick()
+        self._send(self.replica.take_early_messages())
         self._busy = True
         self.world.clock.after(self.world.fsync_s(self.slow_disk), self._commit)
 
@@ -109,9 +110,12 @@ class Node:
             self.wake()
 
     def _leave(self) -> None:
-        for receiver, message in self.replica.take_messages():
-            self.world.network.send(self.me, receiver, message)
+        self._send(self.replica.take_messages())
         self.replica.settle()
+
+    def _send(self, messages: list[tuple[NodeId, Message]]) -> None:
+        for receiver, message in messages:
+            self.world.network.send(self.me, receiver, message)
 
     def leave_before_commit(self) -> None:
         """For the mutant that promises first and writes later."""

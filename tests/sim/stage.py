@@ -84,7 +84,7 @@ class Player:
         return machine
 
     def turn(self) -> Iterator[tuple[NodeId, Message]]:
-        """The host's order: what was done in the background, tick, commit, send, settle."""
+        """The host's order: what was done in the background, tick, send, commit, send, settle."""
         while self._background:
             work, done = self._background.popleft()
             try:
@@ -93,6 +93,7 @@ class Player:
                 outcome = error
             done(outcome)
         self.replica.tick()
+        yield from self.replica.take_early_messages()
         self.disk.commit()
         yield from self.replica.take_messages()
         self.replica.settle()

@@ -30,6 +30,7 @@ class FakeReplica:
         self.me = "n1.aa"
         self.diary = diary
         self.outbox: list[tuple[NodeId, Message]] = []
+        self.early: list[tuple[NodeId, Message]] = []
         self.tickets: list[tuple[Any, Any]] = []
         self.busy_turns = 0
         self.timer = float("inf")
@@ -60,6 +61,10 @@ class FakeReplica:
         self.diary.append("tick")
         if self.broken is not None:
             raise self.broken
+
+    def take_early_messages(self) -> list[tuple[NodeId, Message]]:
+        early, self.early = self.early, []
+        return early
 
     def take_messages(self) -> list[tuple[NodeId, Message]]:
         outbox, self.outbox = self.outbox, []
@@ -169,6 +174,14 @@ async def test_nothing_leaves_before_the_commit(scene: Scene) -> None:
     scene.host.deliver("n2.bb", GROUP, encode(HigherTerm(term=3)))
     await scene.wait(lambda: scene.host.turns == 2)
     assert scene.diary == ["receive n2.bb", *TURN, "send n2.bb 1", "settle"]
+
+
+@pytest.mark.asyncio
+async def test_what_promises_nothing_leaves_while_the_disk_writes(scene: Scene) -> None:
+    scene.replica.early.append(("n3.cc", HigherTerm(term=3)))
+    scene.host.deliver("n2.bb", GROUP, encode(HigherTerm(term=3)))
+    await scene.wait(lambda: scene.host.turns == 2)
+    assert scene.diary == ["receive n2.bb", "hand over", "tick", "send n3.cc 1", "commit", "send n2.bb 1", "settle"]
 
 
 @pytest.mark.asyncio

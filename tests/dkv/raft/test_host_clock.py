@@ -30,6 +30,9 @@ class Sleeper:
     def next_timer(self) -> float:
         return self.due
 
+    def take_early_messages(self) -> list[Any]:
+        return []
+
     def take_messages(self) -> list[Any]:
         return []
 

@@ -127,3 +127,20 @@ def test_a_new_leadership_has_nothing_under_way():
     outbox.forget_sent()
     outbox.append(B, append(1, 5), NOW)
     assert outbox.take() == [(B, append(1, 5))]
+
+
+def test_only_what_promises_nothing_leaves_early_and_only_in_a_durable_term():
+    outbox = outbox_with(append(1, 3))
+    outbox.put(C, Vote(TERM))
+    outbox.put(C, AppendReply(TERM, 3, success=True, reset=False))
+    outbox.append(C, NOTICE, NOW)
+    assert outbox.take_early(TERM - 1) == []
+    assert outbox.take_early(TERM) == [(B, append(1, 3)), (C, NOTICE)]
+    assert outbox.take() == [(C, Vote(TERM)), (C, AppendReply(TERM, 3, success=True, reset=False))]
+
+
+def test_what_left_early_is_not_merged_with_what_follows():
+    outbox = outbox_with(append(1, 3))
+    outbox.take_early(TERM)
+    outbox.append(B, append(3, 5), NOW)
+    assert outbox.take() == [(B, append(3, 5))]
