@@ -148,7 +148,7 @@ class Router:
 
     def begin_write(self, commands: Sequence[Command], ticket: Ticket, *, deadline: float) -> Waiter | None:
         """The ticket gets one result a command; all are in one log entry. Raises what is refused at once."""
-        if self._knows_leader() or len(self._leaderless) >= REQUESTS_MAX:
+        if self._replica.is_leader or self._knows_leader() or len(self._leaderless) >= REQUESTS_MAX:
             return self.take_write(commands, ticket, deadline)
         patience_s = min(deadline, self._clock.now() + ELECTION_PATIENCE_S)
         waiter = Waiter("write", patience_s, PostponedWrite(self, commands, deadline, ticket))
@@ -160,14 +160,14 @@ class Router:
         """Into the next turn, if this node leads; raises what is refused."""
         if not self._replica.is_leader:
             raise self.not_leader()
-        validate_request(commands)
-        write = Write(commands, deadline, ticket)
-        self._host.space.check(write.size_bytes)
-        if self._writing >= REQUESTS_MAX or self._writing_bytes + write.size_bytes > WRITE_BYTES_MAX:
+        size_bytes = validate_request(commands)
+        self._host.space.check(size_bytes)
+        if self._writing >= REQUESTS_MAX or self._writing_bytes + size_bytes > WRITE_BYTES_MAX:
             text = f"{self._writing} writes wait at this node already. Nothing was changed; try again shortly."
             raise Busy(text, retry_after_s=RETRY_AFTER_S)
+        write = Write(commands, size_bytes, deadline, ticket)
         self._writing += 1
-        self._writing_bytes += write.size_bytes
+        self._writing_bytes += size_bytes
         self._writes.append(write)
         self._host.waiters.add(write)
         self._host.wake()
@@ -253,15 +253,16 @@ class Router:
 
     def _hand_over_writes(self, replica: Replica[KeyValue]) -> None:
         # Whoever timed out or hung up while waiting is left out: that is what makes "not applied" true.
-        self._ended([write for write in self._writes if write.done])
         waiting = [write for write in self._writes if not write.done]
-        totals = accumulate(len(write.commands) for write in waiting)
+        if len(waiting) < len(self._writes):
+            self._ended([write for write in self._writes if write.done])
+        totals = accumulate([len(write.commands) for write in waiting])
         count = max(1, bisect_right(list(totals), TURN_COMMANDS_MAX))
         writes, self._writes = waiting[:count], waiting[count:]
         if self._writes:
             self._host.wake()
         start, now = 0, self._clock.now()
-        for payload in form_payloads([write.commands for write in writes]):
+        for payload in form_payloads([(write.commands, write.size_bytes) for write in writes]):
             sharing = writes[start : start + len(payload.lengths)]
             start += len(sharing)
             for write in sharing:
@@ -290,7 +291,7 @@ class Router:
 
     def _ended(self, writes: Sequence[Write]) -> None:
         self._writing -= len(writes)
-        self._writing_bytes -= sum(write.size_bytes for write in writes)
+        self._writing_bytes -= sum([write.size_bytes for write in writes])
 
     # ---- time to live
 

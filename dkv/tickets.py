@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dkv.errors import DkvError, Timeout
-from dkv.kv.commands import Code, Command, Result, Row, size_bytes
+from dkv.kv.commands import Code, Command, Result, Row
 from dkv.levels import Level
 from dkv.raft.contracts import Ticket
 from dkv.raft.waiters import Waiter
@@ -27,10 +27,10 @@ class Write(Waiter):
 
     __slots__ = ("commands", "size_bytes")
 
-    def __init__(self, commands: Sequence[Command], deadline: float, ticket: Ticket) -> None:
+    def __init__(self, commands: Sequence[Command], size_bytes: int, deadline: float, ticket: Ticket) -> None:
         super().__init__("write", deadline, ticket)
         self.commands = commands
-        self.size_bytes = sum(map(size_bytes, commands))
+        self.size_bytes = size_bytes
 
 
 class PostponedWrite:

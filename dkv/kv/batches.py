@@ -34,23 +34,23 @@ class Payload:
     lengths: list[int] = field(default_factory=list)
 
 
-def validate_request(request: Sequence[Command]) -> None:
-    """Raises ``TooLarge`` for a request that one entry cannot hold; each command is validated apart."""
+def validate_request(request: Sequence[Command]) -> int:
+    """→ its size in bytes, at most. Raises ``TooLarge`` if one entry cannot hold it; commands are validated apart."""
     if len(request) > BATCH_COMMANDS_MAX:
         raise TooLarge(f"The batch has {len(request)} commands; the limit is {BATCH_COMMANDS_MAX}.")
-    request_bytes = BATCH_OVERHEAD_BYTES + sum(map(size_bytes, request))
-    if request_bytes > BATCH_BYTES_MAX:
+    request_bytes = size_bytes(request[0]) if len(request) == 1 else sum(map(size_bytes, request))
+    if BATCH_OVERHEAD_BYTES + request_bytes > BATCH_BYTES_MAX:
         raise TooLarge(f"The batch has about {request_bytes} bytes; the limit is {BATCH_BYTES_MAX} bytes.")
+    return request_bytes
 
 
-def form_payloads(requests: Iterable[Sequence[Command]]) -> list[Payload]:
-    """Requests that passed ``validate_request`` → payloads, everything in order. O(1) per command."""
+def form_payloads(requests: Iterable[tuple[Sequence[Command], int]]) -> list[Payload]:
+    """Requests, each with what ``validate_request`` returned → payloads, everything in order. O(1) per command."""
     payloads: list[Payload] = []
     payload = Payload()
     mutated: set[str] = set()
     payload_bytes = 0
-    for request in requests:
-        request_bytes = sum(map(size_bytes, request))
+    for request, request_bytes in requests:
         keys = [command.key for command in request if command.op < _GET]
         if (
             not payloads

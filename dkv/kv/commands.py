@@ -131,7 +131,10 @@ def fingerprint(command: Command) -> bytes:
 
 def size_bytes(command: Command) -> int:
     """An upper bound of the command's bytes within a payload."""
-    return COMMAND_OVERHEAD_BYTES + utf8_bytes(command.key) + utf8_bytes(command.value) + utf8_bytes(command.id)
+    key, value, id = command.key, command.value, command.id
+    if key.isascii() and value.isascii() and id.isascii():
+        return COMMAND_OVERHEAD_BYTES + len(key) + len(value) + len(id)
+    return COMMAND_OVERHEAD_BYTES + utf8_bytes(key) + utf8_bytes(value) + utf8_bytes(id)
 
 
 def utf8_bytes(text: str) -> int:

@@ -216,10 +216,13 @@ class Library:
         check_pin()
         _install_seams(clock)
         self._me, self._send, self.apply, self.peer_joined = me, send, apply, peer_joined
+        self.is_leader = False
+        """Kept, because everybody asks: the library reports each change of its state at once."""
+        self._role_changed = role_changed
         self._journal = _LogJournal(log)
         self._dumps = _NoDumps(self._journal, me)
         self._seam = _Seam(self)
-        conf = _configuration(options, self._journal, self._dumps, role_changed)
+        conf = _configuration(options, self._journal, self._dumps, self._state_changed)
         others = [Peer(node) for node in log.voters if node != me]
         self._engine = _Engine(self, Peer(me), others, conf, nodeClass=Peer, transport=self._seam)
         assert self._engine._SyncObj__raftLog is self._journal, "the journal was not injected"
@@ -228,9 +231,9 @@ class Library:
 
     # ---- state
 
-    @property
-    def is_leader(self) -> bool:
-        return bool(self._engine._isLeader())
+    def _state_changed(self, old: int, new: int) -> None:
+        self.is_leader = new == LEADER
+        self._role_changed(old, new)
 
     @property
     def leader(self) -> NodeId | None:

@@ -21,6 +21,10 @@ COMMANDS = st.builds(
 REQUESTS = st.lists(st.lists(COMMANDS, max_size=2), max_size=12)
 
 
+def payloads_of(requests: list[list[Command]]) -> list[Payload]:
+    return form_payloads([(request, validate_request(request)) for request in requests])
+
+
 def requests_of(payload: Payload) -> list[list[Command]]:
     ends = [0, *accumulate(payload.lengths)]
     return [payload.commands[start:end] for start, end in pairwise(ends)]
@@ -33,7 +37,7 @@ def mutated(request: list[Command]) -> set[str]:
 @given(REQUESTS)
 @settings(derandomize=True, max_examples=200, deadline=None)
 def test_nothing_is_lost_split_or_mixed_up(requests: list[list[Command]]) -> None:
-    payloads = form_payloads(requests)
+    payloads = payloads_of(requests)
     assert [request for payload in payloads for request in requests_of(payload)] == requests
     for payload in payloads:
         assert payload.lengths
@@ -45,7 +49,7 @@ def test_nothing_is_lost_split_or_mixed_up(requests: list[list[Command]]) -> Non
 @given(REQUESTS)
 @settings(derandomize=True, max_examples=200, deadline=None)
 def test_a_payload_ends_only_for_a_reason(requests: list[list[Command]]) -> None:
-    for payload, following in pairwise(form_payloads(requests)):
+    for payload, following in pairwise(payloads_of(requests)):
         request = requests_of(following)[0]
         together = len(encode_batch(Batch(2**53, payload.commands + request)))
         conflict = any(mutated(request) & mutated(earlier) for earlier in requests_of(payload))
@@ -53,29 +57,29 @@ def test_a_payload_ends_only_for_a_reason(requests: list[list[Command]]) -> None
 
 
 def test_no_requests_no_payloads() -> None:
-    assert form_payloads([]) == []
+    assert payloads_of([]) == []
 
 
 def test_reads_share_a_payload_with_writes_of_their_key() -> None:
     requests = [[Command(Op.SET, "k", "1")], [Command(Op.GET, "k")], [Command(Op.GET, "k")]]
-    assert [payload.lengths for payload in form_payloads(requests)] == [[1, 1, 1]]
+    assert [payload.lengths for payload in payloads_of(requests)] == [[1, 1, 1]]
 
 
 def test_one_request_may_write_a_key_twice() -> None:
     requests = [[Command(Op.SET, "k", "1"), Command(Op.SET, "k", "2")], [Command(Op.DELETE, "k")]]
-    assert [payload.lengths for payload in form_payloads(requests)] == [[2], [1]]
+    assert [payload.lengths for payload in payloads_of(requests)] == [[2], [1]]
 
 
 def test_commands_are_limited() -> None:
     requests = [[Command(Op.SET, f"k{number}")] for number in range(BATCH_COMMANDS_MAX + 1)]
-    assert [len(payload.commands) for payload in form_payloads(requests)] == [BATCH_COMMANDS_MAX, 1]
+    assert [len(payload.commands) for payload in payloads_of(requests)] == [BATCH_COMMANDS_MAX, 1]
 
 
 def test_the_largest_command_fits() -> None:
     command = Command(Op.SET, "k" * KEY_BYTES_MAX, "€" * (VALUE_BYTES_MAX // 3), 2**53, 1, "€" * 128)
     validate(command)
     validate_request([command])
-    assert [payload.lengths for payload in form_payloads([[command], [command]])] == [[1], [1]]
+    assert [payload.lengths for payload in payloads_of([[command], [command]])] == [[1], [1]]
 
 
 @pytest.mark.parametrize(
