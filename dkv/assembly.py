@@ -38,7 +38,7 @@ DATA_GROUP: GroupId = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assembly:
-    """What all organs share. ``ready``: whether the node takes requests at all."""
+    """What all organs share."""
 
     config: Config
     clock: Clock
@@ -48,7 +48,6 @@ class Assembly:
     hints: Path
     call: Call
     gossip: Gossip
-    ready: Callable[[], bool]
 
     async def assemble(self, storage: Storage, identity: Identity, directory: Directory) -> Organs:
         """Recovers the replica; nothing runs yet."""
@@ -62,7 +61,6 @@ class Assembly:
             clock=self.clock,
             commit_duration=self.metrics.commit_duration,
             wall_ms=self._wall_ms,
-            ready=self.ready,
         )
         membership = Membership(
             host,

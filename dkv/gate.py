@@ -27,7 +27,7 @@ class Gate:
 
     def __init__(self, name: str) -> None:
         """``name`` is the node's."""
-        closed = View(name, None, 0, 0, False)
+        closed = View(name, None, 0, 0)
         self.write: Callable[..., Coroutine[Any, Any, list[Result]]] = _refuse
         self.read: Callable[..., Coroutine[Any, Any, ReadReply]] = _refuse
         self.begin_write: Callable[..., object] = _refuse_at_once

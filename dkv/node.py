@@ -246,7 +246,6 @@ class Node:
             hints=self._hints,
             call=self._calls.call,
             gossip=herald,
-            ready=lambda: not self._stopped.done(),
         )
 
     def _open(self, organs: Organs) -> None:

@@ -59,21 +59,20 @@ class Router:
         clock: Clock,
         commit_duration: Distribution,
         wall_ms: Callable[[], int],
-        ready: Callable[[], bool],
     ) -> None:
-        """``wall_ms``: milliseconds since the epoch. ``ready``: whether the node takes requests at all."""
+        """``wall_ms``: milliseconds since the epoch."""
         self._host = host
         self._replica = replica
         self._directory = directory
         self._clock = clock
         self._commit_duration = commit_duration
         self._wall_ms = wall_ms
-        self._ready = ready
         self._group: GroupId = replica.group
         self._writes: list[Write] = []
         self._readers: list[Waiter] = []
         self._leaderless: list[Waiter] = []
-        self._seen = View(directory.me.name, None, 0, 0, False)
+        self._seen = View(directory.me.name, None, 0, 0)
+        self._seen_turn = -1
         self.committed_count = 0
         self.failed_count = 0
         self._writing = 0
@@ -97,13 +96,14 @@ class Router:
         return self._writing
 
     def view(self) -> View:
-        replica, seen = self._replica, self._seen
-        term, index, leader = replica.term, replica.applied_index, self._directory.hint(replica.leader)
-        ready = leader is not None and self._ready()
-        # Asked for each reply; those of one turn share the answer.
-        if seen.applied_index != index or seen.leader is not leader or seen.term != term or seen.ready != ready:
-            seen = self._seen = View(self._directory.me.name, leader, term, index, ready)
-        return seen
+        """As of the last turn, which is what its replies may tell; they share the answer."""
+        if self._seen_turn != self._host.turns:
+            replica, seen = self._replica, self._seen
+            self._seen_turn = self._host.turns
+            term, index, leader = replica.term, replica.applied_index, self._directory.hint(replica.leader)
+            if seen.applied_index != index or seen.leader is not leader or seen.term != term:
+                self._seen = View(self._directory.me.name, leader, term, index)
+        return self._seen
 
     def not_leader(self) -> DkvError:
         """Why this node cannot take a write, and who can."""

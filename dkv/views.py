@@ -19,7 +19,6 @@ class View(msgspec.Struct, frozen=True, gc=False):
     leader: LeaderHint | None
     term: int
     applied_index: int
-    ready: bool
 
 
 class ReadReply(msgspec.Struct, frozen=True, gc=False):

@@ -37,12 +37,14 @@ _GRAPHIC: Final = frozenset(range(0x21, 0x7F))
 
 
 class Head:
-    """``argument``: of the path of a key, still encoded; ``headers``: those that a handler may look at."""
+    """``argument``: of the path of a key, still encoded; ``headers``: those that a handler may look at;
+    ``is_command``: ``POST /``, else a key's resource."""
 
     __slots__ = (
         "argument",
         "content_length",
         "headers",
+        "is_command",
         "keep_alive",
         "method",
         "minor_version",
@@ -71,11 +73,7 @@ class Head:
         self.minor_version = minor_version
         path, _, self.query = target.partition("?")
         self.argument = path[len(KEY_PREFIX) :]
-
-    @property
-    def is_command(self) -> bool:
-        """``POST /``; else a key's resource."""
-        return self.method is COMMAND
+        self.is_command = method is COMMAND
 
 
 class Heads:

@@ -145,14 +145,14 @@ class Lane(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._unread, self._since = False, self._lanes.now
-        self._go_on()
+        if not self._is_serving:
+            self._go_on()
 
     # ---- one request after the other
 
     def _go_on(self) -> None:
         """Serve what is in the buffer, until one request is not answered at once."""
-        if self._is_serving:
-            return  # called by a reply that came at once: the loop below goes on
+        assert not self._is_serving, "a reply that came at once began another loop"
         self._is_serving = True
         while self._head is None and self._buffer and not self._unread and self._begin_next():
             pass
@@ -176,7 +176,8 @@ class Lane(asyncio.Protocol):
         if len(buffer) < end:
             return self._wait_for_more(end)
         self._current, self._buffer = buffer[:end], buffer[end:]
-        self._read_on()
+        if self._is_ahead:
+            self._read_on()
         self._head, self._since = head, self._lanes.now
         hot.serve(head, buffer[body_at:end], self)
         return True
@@ -196,8 +197,8 @@ class Lane(asyncio.Protocol):
         if response.closes:
             self._buffer = b""
             self._transport.close()
-            return
-        self._go_on()
+        elif self._buffer and not self._is_serving:
+            self._go_on()
 
     def hand_over(self) -> None:
         """The current request, and the connection with it."""
@@ -211,14 +212,14 @@ class Lane(asyncio.Protocol):
         full = self._lanes.full()
         self._transport.set_protocol(full)
         full.connection_made(self._transport)
-        self._read_on()
+        if self._is_ahead:
+            self._read_on()
         full.data_received(unanswered)
 
     def _read_on(self) -> None:
-        if self._is_ahead:
-            self._is_ahead = False
-            if not self._transport.is_closing():
-                self._transport.resume_reading()
+        self._is_ahead = False
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
 
     # ---- time
 

@@ -57,11 +57,12 @@ def parse_commands(body: bytes) -> CommandBody | list[CommandBody]:
         commands = _commands.decode(body)
     except ValueError as error:  # msgspec's errors, and UnicodeDecodeError
         raise BadRequest(f"The body is no command: {_reason(error)}. Example: {EXAMPLE}") from None
-    several = commands if isinstance(commands, list) else (commands,)
-    count = len(several)
-    if not 1 <= count <= BATCH_COMMANDS_MAX:
-        raise BadRequest(f"The array has {count} commands; it must have 1 to {BATCH_COMMANDS_MAX}.")
-    values = sum(command.val is not None for command in several)
+    if isinstance(commands, CommandBody):
+        count, values = 1, int(commands.val is not None)
+    else:
+        count, values = len(commands), sum([command.val is not None for command in commands])
+        if not 1 <= count <= BATCH_COMMANDS_MAX:
+            raise BadRequest(f"The array has {count} commands; it must have 1 to {BATCH_COMMANDS_MAX}.")
     if body.count(b'"val"') > values or body.count(b'"key"') > count or body.count(b'"cmd"') > count:
         _refuse_duplicates(body)  # perhaps: a value may look like a name
     return commands

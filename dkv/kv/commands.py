@@ -145,6 +145,8 @@ def utf8_bytes(text: str) -> int:
 
 def validate(command: Command) -> None:
     """Raises ``BadRequest`` or ``TooLarge`` for what a user may not ask; dkv's own writes need not pass."""
+    if _is_plain(command):
+        return
     _validate_key(command.key)
     value_bytes = _utf8_size("value", command.value)
     if value_bytes > VALUE_BYTES_MAX:
@@ -158,6 +160,21 @@ def validate(command: Command) -> None:
     if len(command.id) > ID_LENGTH_MAX:
         raise BadRequest(f"The id has {len(command.id)} characters; the limit is {ID_LENGTH_MAX}.")
     _utf8_size("id", command.id)
+
+
+def _is_plain(command: Command) -> bool:
+    """ASCII, within the limits, nothing optional: nearly all commands are, and each is checked."""
+    key, value = command.key, command.value
+    return (
+        not command.id
+        and command.cas == ANY_REVISION
+        and command.ttl_ms == 0
+        and key.isascii()
+        and value.isascii()
+        and 0 < len(key) <= KEY_BYTES_MAX
+        and key[0] != SYSTEM_PREFIX
+        and len(value) <= VALUE_BYTES_MAX
+    )
 
 
 def _validate_key(key: str) -> None:

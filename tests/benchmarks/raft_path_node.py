@@ -82,7 +82,6 @@ class BenchNode:
             hints=data_dir / "members.json",
             call=no_call,
             gossip=NoGossip(),
-            ready=lambda: True,
         )
         self.organs: Organs
 

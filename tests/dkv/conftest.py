@@ -184,7 +184,6 @@ class Inside:
             clock=self.clock,
             commit_duration=Distribution(),
             wall_ms=lambda: self.wall_ms,
-            ready=lambda: True,
         )
         self.host.add(self.replica, self.router)  # type: ignore[arg-type]
 

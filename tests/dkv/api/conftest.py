@@ -43,7 +43,7 @@ class FakeStore:
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
     def view(self) -> View:
-        return View(self.name, self.leader, 7, self.index, True)
+        return View(self.name, self.leader, 7, self.index)
 
     async def _meet(self, deadline: float) -> None:
         self.deadlines.append(deadline)
