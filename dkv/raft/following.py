@@ -74,8 +74,10 @@ class Following(Generic[M]):
         self._answering = None
         self._state.install(ready)
 
-    def judge(self, reply: AppendReply) -> AppendReply:
-        """The library's reply to what is being delivered, as it may leave."""
+    def judge(self, reply: AppendReply) -> AppendReply | None:
+        """The library's reply to what is being delivered, as it may leave; None if nobody waits for it."""
+        if reply.success and self._answering is not None and self._answering.quiet:
+            return None
         return self._guard.judge_reply(reply, self._answering, self._library.commit_index)
 
     def _hear(self) -> None:

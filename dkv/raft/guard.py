@@ -38,6 +38,8 @@ class Judged:
     message: AppendEntries
     proven_index: int
     mismatch: bool
+    quiet: bool = False
+    """An acceptance is not worth a message."""
 
 
 class Guard:
@@ -74,11 +76,12 @@ class Guard:
         message = self.skip_compacted(message, log)
         if message.previous_index > log.last_index:
             return Judged(message, proven, mismatch=True)
+        quiet = message.quiet
         if log.term_at(message.previous_index) != message.previous_term:
             self.refuse_contradiction(message.previous_index, commit_index)
             return Judged(message, proven, mismatch=True)
         message = self.skip_matching(message, log, commit_index)
-        return Judged(self.limit_commit(message, proven), proven, mismatch=False)
+        return Judged(self.limit_commit(message, proven), proven, mismatch=False, quiet=quiet)
 
     def skip_compacted(self, message: AppendEntries, log: LogView) -> AppendEntries:
         """What lies before our first entry is committed, hence identical: begin at our first entry."""

@@ -145,7 +145,10 @@ class Host:
             self._refuse_frame("inbox_full", f"from {sender}: {self._inbox_bytes} bytes wait for a turn")
         else:
             self._inbox_bytes += len(body)
-            self._call(partial(self._receive, self._replicas[group][0], sender, message))
+            replica = self._replicas[group][0]
+            self._inbox.append(partial(self._receive, replica, sender, message))
+            if not replica.can_wait(sender, message):
+                self.wake()
 
     def _receive(self, replica: Replica[Any], sender: NodeId, message: Message) -> None:
         try:

@@ -25,12 +25,16 @@ class _Message(msgspec.Struct, frozen=True, array_like=True, tag_field="kind", g
 
 
 class AppendEntries(_Message, frozen=True, tag=1):
-    """Entries that follow (``previous_index``, ``previous_term``), and how far the leader has committed."""
+    """Entries that follow (``previous_index``, ``previous_term``), and how far the leader has committed.
+
+    ``quiet``: there is only the news of a commit in it, so nobody waits for an answer, unless it is a refusal.
+    """
 
     previous_index: Number
     previous_term: Number
     commit_index: Number
     entries: list[Entry]
+    quiet: bool = False
 
 
 class AppendReply(_Message, frozen=True, tag=2):

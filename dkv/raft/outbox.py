@@ -16,6 +16,8 @@ class Outbox:
         self._messages: list[tuple[NodeId, Message]] = []
         self._last_append: dict[NodeId, int] = {}
         self._flows: dict[NodeId, Outflow] = {}
+        self.holds_news = False
+        """News of a commit waits for the next turn, which should follow at once."""
 
     def put(self, node: NodeId, message: Message) -> None:
         """Anything but an append; it keeps its place behind the appends before it."""
@@ -53,6 +55,11 @@ class Outbox:
         paused, flow.paused_until = flow.paused_until is not None, None
         return paused
 
+    def is_paused(self, node: NodeId) -> bool:
+        """Its window was full: the sender waits for a reply."""
+        flow = self._flows.get(node)
+        return flow is not None and flow.paused_until is not None
+
     def take_resumed(self, now: float) -> list[NodeId]:
         """Peers whose pause is over without an answer: replies may have been lost."""
         resumed = [
@@ -67,7 +74,13 @@ class Outbox:
 
         Only in a term that is on disk: a node that forgot it could lead it a second time, with other entries.
         """
-        early = [item for item in self._messages if isinstance(item[1], EARLY) and item[1].term == durable_term]
+        early = [
+            item
+            for item in self._messages
+            if isinstance(item[1], EARLY)
+            and item[1].term == durable_term
+            and (self.holds_news or not _is_news(item[1]))
+        ]
         if early:
             taken = set(map(id, early))
             self._messages = [item for item in self._messages if id(item) not in taken]
@@ -75,9 +88,16 @@ class Outbox:
         return early
 
     def take(self) -> list[tuple[NodeId, Message]]:
-        """All of it, in order."""
+        """All of it, in order, but for news of commits: each waits for one turn.
+
+        Whoever was just answered often writes again at once, and then it rides with those entries.
+        """
         messages, self._messages, self._last_append = self._messages, [], {}
-        return messages
+        if not self.holds_news:
+            self._messages = [item for item in messages if _is_news(item[1])]
+            self._last_append = {node: position for position, (node, _) in enumerate(self._messages)}
+        self.holds_news = bool(self._messages)
+        return [item for item in messages if not _is_news(item[1])] if self.holds_news else messages
 
     def link_up(self, node: NodeId) -> None:
         """A new link carries nothing."""
@@ -99,4 +119,11 @@ class Outbox:
         self._messages.append((node, message))
 
     def _flow(self, node: NodeId) -> Outflow:
-        return self._flows.setdefault(node, Outflow(self._options.window_bytes))
+        flow = self._flows.get(node)
+        if flow is None:
+            flow = self._flows[node] = Outflow(self._options.window_bytes)
+        return flow
+
+
+def _is_news(message: Message) -> bool:
+    return isinstance(message, AppendEntries) and message.quiet

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from dkv.raft.contracts import Entry
 from dkv.raft.messages import AppendEntries
 
@@ -22,15 +24,20 @@ class Outflow:
     sent_index: int = -1
     """The link carries entries of ``term`` up to here."""
     in_flight_bytes: int = 0
+    told_commit_index: int = -1
+    """How far the peer may have committed by what the link carries."""
     paused_until: float | None = None
     """While set, the library believes the peer disconnected, so that it stops sending."""
 
     def forget(self) -> None:
         """What was sent may be lost: the next append goes out whole."""
-        self.term, self.sent_index = -1, -1
+        self.term, self.sent_index, self.told_commit_index = -1, -1, -1
 
     def admit(self, message: AppendEntries) -> AppendEntries:
-        """``message`` without the entries that are under way already; counts the rest."""
+        """``message`` without the entries that are under way already; counts the rest.
+
+        What is left with nothing but the news of a commit needs no answer; a heartbeat, which has none, does.
+        """
         end = message.previous_index + len(message.entries)
         if message.term == self.term and message.entries and message.previous_index < self.sent_index:
             known = min(self.sent_index - message.previous_index, len(message.entries))
@@ -39,7 +46,10 @@ class Outflow:
                 message.term, anchor.index, anchor.term, message.commit_index, message.entries[known:]
             )
         self.sent_index = max(end, self.sent_index) if message.term == self.term else end
-        self.term = message.term
+        is_news = message.term == self.term and message.commit_index > self.told_commit_index
+        self.term, self.told_commit_index = message.term, message.commit_index
+        if not message.entries:
+            return msgspec.structs.replace(message, quiet=True) if is_news else message
         self.in_flight_bytes += size_bytes(message.entries)
         return message
 

@@ -83,6 +83,8 @@ class Replica(Generic[M]):
         self._role = Role.FOLLOWER
         self._removed = False
         self._durable_term = logged.term
+        self._tick_is_owed = False
+        self._ticked_index = self._log.last_index
         self._last_tick_at = clock.now()
         self._ends: list[tuple[Ticket, Any, DkvError | None]] = []
 
@@ -209,6 +211,20 @@ class Replica(Generic[M]):
 
     # ---- requests
 
+    def can_wait(self, sender: NodeId, message: m.Message) -> bool:
+        """Whether ``message`` changes nothing that anybody waits for: the next turn, whenever it is, will do.
+
+        That is a reply for entries that a majority has confirmed already, from a peer that is not held back.
+        """
+        return (
+            isinstance(message, m.AppendReply)
+            and message.success
+            and message.next_index <= self._library.commit_index + 1
+            and not self._outbox.is_paused(sender)
+            and not self._handover.is_pending
+            and not self._learners.all()
+        )
+
     def propose(self, payload: bytes, ticket: Ticket) -> None:
         """Append ``payload`` in this turn, if we lead; the ticket gets what ``StateMachine.apply`` returned."""
         assert len(payload) <= PROPOSAL_BYTES_MAX, f"a payload of {len(payload)} bytes is beyond the limit"
@@ -255,6 +271,8 @@ class Replica(Generic[M]):
 
     def tick(self) -> None:
         """Timers, elections, commits, applies, appends; everything that the turn decides."""
+        if self._answers_first():
+            return
         now = self._clock.now()
         self._candidacy.step(now, self._last_tick_at)
         for node in self._outbox.take_resumed(now):
@@ -269,6 +287,17 @@ class Replica(Generic[M]):
         self._read_step(now)
         self._state.tick(self._library.term, now)
         self._last_tick_at = now
+        self._ticked_index = self._log.last_index
+
+    def _answers_first(self) -> bool:
+        """A follower whose leader waits for new entries to be written applies older ones in the turn behind that."""
+        self._tick_is_owed = (
+            not self._tick_is_owed
+            and not self._library.is_leader
+            and self._log.last_index != self._ticked_index
+            and self._library.commit_index > self._library.applied_index
+        )
+        return self._tick_is_owed
 
     def take_early_messages(self) -> list[tuple[NodeId, m.Message]]:
         """What may leave while the turn is being written: appends above all, so that all disks write at once.
@@ -292,7 +321,7 @@ class Replica(Generic[M]):
     def more_to_do(self) -> bool:
         """Another turn should follow at once: there is progress to make without any input."""
         alone_and_behind = self._log.voters == (self.me,) and self._log.last_index > self._library.commit_index
-        return alone_and_behind or self._state.has_more_to_do
+        return alone_and_behind or self._state.has_more_to_do or self._tick_is_owed or self._outbox.holds_news
 
     def next_timer(self) -> float:
         """Clock time at which a tick is due even if nothing comes in."""
@@ -319,7 +348,9 @@ class Replica(Generic[M]):
                     # The window is full: the library leaves its send loop when the peer "is not connected".
                     self._library.disconnected(node, learner=node in self._learners)
             case m.AppendReply():
-                self._send(node, self._following.judge(message))
+                reply = self._following.judge(message)
+                if reply is not None:
+                    self._send(node, reply)
             case m.RequestVote() | m.Vote():
                 self._candidacy.sends(node, message)
             case m.TimeoutNow():

@@ -50,6 +50,9 @@ class FakeReplica:
         self.diary.append(f"receive {sender}")
         self.outbox.append((sender, Vote(term=1)))
 
+    def can_wait(self, sender: NodeId, message: Message) -> bool:
+        return False
+
     def add_voter(self, node: NodeId, ticket: Any) -> None:
         self.diary.append(f"add {node}")
         self.tickets.append((ticket, None))

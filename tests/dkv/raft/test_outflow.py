@@ -13,10 +13,10 @@ LOG = entries_of(*[1, 1, 2, 2, 3, 3, 4, 4, 4], first=2)
 """Entries 2 .. 10."""
 
 
-def append(previous, last, *, term=TERM, commit=0):
+def append(previous, last, *, term=TERM, commit=0, quiet=False):
     """Entries ``previous + 1 .. last`` of the log."""
     previous_term = LOG[previous - 2].term if previous > 1 else 0
-    return AppendEntries(term, previous, previous_term, commit, LOG[previous - 1 : last - 1])
+    return AppendEntries(term, previous, previous_term, commit, LOG[previous - 1 : last - 1], quiet)
 
 
 @pytest.mark.parametrize(
@@ -27,8 +27,10 @@ def append(previous, last, *, term=TERM, commit=0):
         pytest.param(append(1, 5), append(1, 4), append(4, 4), id="less than what is under way"),
         pytest.param(append(1, 5), append(5, 8), append(5, 8), id="it continues"),
         pytest.param(append(1, 5), append(7, 9), append(7, 9), id="it leaves a gap"),
-        pytest.param(append(1, 5), append(3, 3, commit=3), append(3, 3, commit=3), id="a heartbeat passes"),
-        pytest.param(append(1, 5), append(1, 5, commit=4), append(5, 5, commit=4), id="the commit index always passes"),
+        pytest.param(append(1, 5), append(3, 3), append(3, 3), id="a heartbeat passes, and is answered"),
+        pytest.param(append(1, 5), append(3, 3, commit=3), append(3, 3, commit=3, quiet=True), id="news of a commit"),
+        pytest.param(append(1, 5), append(1, 5, commit=4), append(5, 5, commit=4, quiet=True), id="all but its news"),
+        pytest.param(append(1, 5), append(5, 8, commit=4), append(5, 8, commit=4), id="news with entries"),
         pytest.param(append(1, 5, term=3), append(1, 5), append(1, 5), id="another term begins anew"),
     ],
 )
