@@ -51,7 +51,10 @@ def form_payloads(requests: Iterable[tuple[Sequence[Command], int]]) -> list[Pay
     mutated: set[str] = set()
     payload_bytes = 0
     for request, request_bytes in requests:
-        keys = [command.key for command in request if command.op < _GET]
+        if len(request) == 1:
+            keys = [request[0].key] if request[0].op < _GET else []
+        else:
+            keys = [command.key for command in request if command.op < _GET]
         if (
             not payloads
             or payload_bytes + request_bytes > BATCH_BYTES_MAX

@@ -36,6 +36,22 @@ class Following(Generic[M]):
         self._state, self._clock, self._send = state, clock, send
         self._answering: Judged | None = None
         self.heard_at = clock.now()
+        self.owes_tick = False
+        self.ticked_index = log.last_index
+        """Where the log ended with the last tick."""
+
+    def answers_first(self) -> bool:
+        """Whether to leave the tick to the next turn, which follows at once (``owes_tick``).
+
+        The leader waits for new entries to be written; older ones are applied behind that.
+        """
+        self.owes_tick = (
+            not self.owes_tick
+            and not self._library.is_leader
+            and self._log.last_index != self.ticked_index
+            and self._library.commit_index > self._library.applied_index
+        )
+        return self.owes_tick
 
     def on_append(self, sender: NodeId, message: AppendEntries) -> None:
         """Raises ``BadMessage`` for entries that the library must not see, ``FatalError`` for contradictions."""

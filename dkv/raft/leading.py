@@ -55,6 +55,11 @@ class Leading:
             self._library.connected(sender, learner=sender in self._learners)
         self._library.deliver(sender, reply)
 
+    def is_late(self, sender: NodeId, reply: AppendReply) -> bool:
+        """For entries that a majority has confirmed already, from a peer that nobody waits for."""
+        is_confirmed = reply.success and reply.next_index <= self._library.commit_index + 1
+        return is_confirmed and not self._outbox.is_paused(sender) and not self._learners.all()
+
     def progress(self) -> dict[NodeId, PeerProgress]:
         """Of every peer that we replicate to; empty if we do not lead."""
         if not self._library.is_leader:

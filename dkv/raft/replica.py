@@ -23,6 +23,7 @@ from dkv.raft.elections import Elections
 from dkv.raft.following import Following
 from dkv.raft.guard import Guard
 from dkv.raft.handover import Handover
+from dkv.raft.hearing import Hearing
 from dkv.raft.leading import Leading
 from dkv.raft.library import LEADER, Library
 from dkv.raft.log import Log
@@ -78,13 +79,10 @@ class Replica(Generic[M]):
             background=background,
             send=self._send,
         )
-
         self._up: set[NodeId] = set()
         self._role = Role.FOLLOWER
         self._removed = False
         self._durable_term = logged.term
-        self._tick_is_owed = False
-        self._ticked_index = self._log.last_index
         self._last_tick_at = clock.now()
         self._ends: list[tuple[Ticket, Any, DkvError | None]] = []
 
@@ -132,6 +130,8 @@ class Replica(Generic[M]):
             clock=clock,
             up=self._up,
         )
+        rooms = (self._candidacy, self._following, self._leading, self._readers, self._state)
+        self._hearing = Hearing(self._library, *rooms, clock, self._send)
         self._proposals = Proposals(self._library, self._end)
         self._changes = Changes(me, self._log, self._library, self._learners, options, self._finish)
         self._handover = Handover(self._library, options, self._finish)
@@ -171,59 +171,13 @@ class Replica(Generic[M]):
 
     def receive(self, sender: NodeId, message: m.Message) -> None:
         """One message from a member of the cluster. ``FatalError`` if it breaks an invariant."""
-        match message:
-            case m.AppendEntries():
-                self._following.on_append(sender, message)
-            case m.AppendReply():
-                self._leading.on_append_reply(sender, message)
-            case m.ReadProbe():
-                self._on_read_probe(sender, message)
-            case m.ReadProbeReply():
-                if message.term == self._library.term and self._library.is_leader:
-                    self._readers.confirmed(sender, message.round)
-            case m.ReadIndexRequest():
-                if self._library.is_leader:
-                    self._readers.asked(sender, message.ticket)
-            case m.ReadIndexReply():
-                self._readers.answered(message.ticket, message.index)
-            case m.RequestVote():
-                self._candidacy.on_request_vote(sender, message)
-            case m.Vote():
-                self._candidacy.on_vote(sender, message)
-            case m.PreVote():
-                self._candidacy.on_pre_vote(sender, message)
-            case m.PreVoteReply():
-                self._candidacy.on_pre_vote_reply(sender, message)
-            case m.HigherTerm():
-                self._candidacy.on_higher_term(sender, message.term)
-            case m.TimeoutNow():
-                self._candidacy.on_timeout_now(sender, message)
-            case m.SnapshotNotice():
-                self._following.on_snapshot_notice(sender, message)
-            case m.SnapshotPull():
-                self._state.serve(sender, message, self._library.term, self._clock.now())
-            case m.SnapshotChunk():
-                self._state.take(sender, message, self._library.term, self._clock.now())
-
-    def _on_read_probe(self, sender: NodeId, probe: m.ReadProbe) -> None:
-        if not self._candidacy.refuses_old(sender, probe.term) and probe.term == self._library.term:
-            self._send(sender, m.ReadProbeReply(probe.term, probe.round))
+        self._hearing.receive(sender, message)
 
     # ---- requests
 
     def can_wait(self, sender: NodeId, message: m.Message) -> bool:
-        """Whether ``message`` changes nothing that anybody waits for: the next turn, whenever it is, will do.
-
-        That is a reply for entries that a majority has confirmed already, from a peer that is not held back.
-        """
-        return (
-            isinstance(message, m.AppendReply)
-            and message.success
-            and message.next_index <= self._library.commit_index + 1
-            and not self._outbox.is_paused(sender)
-            and not self._handover.is_pending
-            and not self._learners.all()
-        )
+        """Whether ``message`` needs no turn of its own: the next one, whenever it is, will do."""
+        return self._hearing.can_wait(sender, message) and not self._handover.is_pending
 
     def propose(self, payload: bytes, ticket: Ticket) -> None:
         """Append ``payload`` in this turn, if we lead; the ticket gets what ``StateMachine.apply`` returned."""
@@ -271,7 +225,7 @@ class Replica(Generic[M]):
 
     def tick(self) -> None:
         """Timers, elections, commits, applies, appends; everything that the turn decides."""
-        if self._answers_first():
+        if self._following.answers_first():
             return
         now = self._clock.now()
         self._candidacy.step(now, self._last_tick_at)
@@ -287,17 +241,7 @@ class Replica(Generic[M]):
         self._read_step(now)
         self._state.tick(self._library.term, now)
         self._last_tick_at = now
-        self._ticked_index = self._log.last_index
-
-    def _answers_first(self) -> bool:
-        """A follower whose leader waits for new entries to be written applies older ones in the turn behind that."""
-        self._tick_is_owed = (
-            not self._tick_is_owed
-            and not self._library.is_leader
-            and self._log.last_index != self._ticked_index
-            and self._library.commit_index > self._library.applied_index
-        )
-        return self._tick_is_owed
+        self._following.ticked_index = self._log.last_index
 
     def take_early_messages(self) -> list[tuple[NodeId, m.Message]]:
         """What may leave while the turn is being written: appends above all, so that all disks write at once.
@@ -321,7 +265,7 @@ class Replica(Generic[M]):
     def more_to_do(self) -> bool:
         """Another turn should follow at once: there is progress to make without any input."""
         alone_and_behind = self._log.voters == (self.me,) and self._log.last_index > self._library.commit_index
-        return alone_and_behind or self._state.has_more_to_do or self._tick_is_owed or self._outbox.holds_news
+        return alone_and_behind or self._state.has_more_to_do or self._following.owes_tick or self._outbox.holds_news
 
     def next_timer(self) -> float:
         """Clock time at which a tick is due even if nothing comes in."""

@@ -89,7 +89,7 @@ class Cluster:
         before = [node.ask("cpu") for node in self.followers]
         result: dict[str, Any] = self.leader.ask("load", arguments)
         used = [node.ask("cpu") - cpu for node, cpu in zip(self.followers, before, strict=True)]
-        result["follower_cpu_us"] = statistics.mean(used) / result["count"] * 1e6
+        result["follower_cpu_us"] = statistics.mean(used or [0.0]) / result["count"] * 1e6
         return result
 
     def profiled(self, arguments: dict[str, Any], order: str) -> tuple[str, str]:
