@@ -1,4 +1,4 @@
-"""Serf's snapshot file: who was alive, and how late it was, so that a restarted member rejoins alone.
+"""Serf's snapshot file: who was there, and how late it was, so that a restarted member rejoins alone.
 
 Text, one line a change, appended; replayed from the top at the start. Written anew (compacted) when it has grown to
 twice what its content needs. Compatible with the agent's own: either can go on with the other's file.
@@ -68,8 +68,14 @@ class SnapshotFile:
         return dict(self._alive)
 
     def member(self, event: MemberEvent) -> str:
-        """A member came, went, or has another address."""
+        """A member came, went, or has another address.
+
+        Who failed is not forgotten, other than by Serf: it may only be cut off, and if both sides restart while they
+        are, neither would ever call the other again.
+        """
         name, address = event.member.node, event.member.address
+        if event.change is MemberChange.FAILED:
+            return ""
         if event.change in (MemberChange.JOIN, MemberChange.UPDATE):
             if self._alive.get(name) == address:
                 return ""

@@ -106,6 +106,22 @@ async def test_who_is_restarted_rejoins_alone_and_who_left_does_not(tmp_path: Pa
 
 
 @pytest.mark.asyncio
+async def test_two_sides_that_restart_while_they_are_cut_off_find_each_other_again(tmp_path: Path) -> None:
+    async with world(tmp_path) as made:
+        faults = LinkFaults(random.Random(1))
+        one = await made.ours("n1", profile=QUICK, faults=faults)
+        two = await made.ours("n2", profile=QUICK, join=(one.agent.address,))
+        await until(lambda: one.sees(n1=ALIVE, n2=ALIVE) and two.sees(n1=ALIVE, n2=ALIVE), "both")
+        faults.set({"n2": {"send": {"cut": True}, "receive": {"cut": True}}})
+        await until(lambda: one.sees(n1=ALIVE, n2=FAILED) and two.sees(n1=FAILED, n2=ALIVE), "the cut")
+        await one.agent.stop()
+        await two.agent.stop()
+        one = await made.ours("n1", profile=QUICK, address=one.agent.address)
+        two = await made.ours("n2", profile=QUICK, address=two.agent.address)
+        await until(lambda: one.sees(n1=ALIVE, n2=ALIVE) and two.sees(n1=ALIVE, n2=ALIVE), "both again")
+
+
+@pytest.mark.asyncio
 async def test_a_seed_that_comes_late_is_found(tmp_path: Path) -> None:
     async with world(tmp_path) as made:
         late = bind(LOOPBACK)

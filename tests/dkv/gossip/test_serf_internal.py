@@ -181,7 +181,9 @@ def test_only_news_is_written() -> None:
     assert snapshot.member(seen(MemberChange.JOIN, "a b")) == "alive: a b 10.0.0.1:7946\n"
     assert snapshot.member(seen(MemberChange.UPDATE, "a b")) == ""
     assert snapshot.member(seen(MemberChange.UPDATE, "a b", THERE)) == "alive: a b 10.0.0.2:7946\n"
-    assert snapshot.member(seen(MemberChange.FAILED, "a b")) == "not-alive: a b\n"
+    assert snapshot.member(seen(MemberChange.FAILED, "a b")) == ""
+    assert snapshot.alive == {"a b": THERE}  # for a restart: it may only be cut off
+    assert snapshot.member(seen(MemberChange.LEAVE, "a b")) == "not-alive: a b\n"
     assert snapshot.member(seen(MemberChange.REAP, "a b")) == ""
     assert snapshot.clock(Clocks(3, 0, 5)) == "clock: 3\nquery-clock: 5\n"
     assert snapshot.clock(Clocks(2, 0, 5)) == ""
