@@ -32,6 +32,7 @@ from harness.systems.base import NotApplied, Unknown
 from harness.workloads.clients import Clients, News, NodeReads
 from harness.workloads.deeds import Known
 from harness.workloads.order import Order
+from harness.workloads.pressure import press
 from harness.workloads.recorder import Recorder
 
 READY_S = 30.0
@@ -103,6 +104,7 @@ class Run:
         self._recorder = Recorder(self.clock, listeners)
         self._world = rig.world(now)
         self._world.read_at = self._read_at
+        self._world.press = self._press
         self._observer = Observer(self._world, self.clock, files.sample, self._looked, Safety(rig.exact_terms))
         self._world.look = partial(self._observer.look, digests=True)
         self._nemesis = Nemesis(self._world, plan.seed, self.clock, self._note_fault)
@@ -306,6 +308,9 @@ class Run:
                 self._readers.add(reader)
                 reader.add_done_callback(self._readers.discard)
         await asyncio.sleep(0)
+
+    async def _press(self, node: str, writes: int, size_bytes: int) -> None:
+        await press(partial(self._rig.client_at, node), writes, size_bytes)
 
     def _note_key(self, event: Event) -> None:
         if event.key is not None and event.type is EventType.INVOKE:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from harness.errors import UsageError
-from harness.faults import clocks, disks, membership, partitions, power, process, shaping, split_change
+from harness.faults import clocks, disks, figure_eight, membership, partitions, power, process, shaping, split_change
 from harness.faults.fault import Family, Kind
 from harness.systems.base import Ability
 
@@ -26,6 +26,7 @@ _KINDS: tuple[type[Kind], ...] = (
     partitions.IsolateLeader,
     partitions.IsolateFollower,
     partitions.OneWay,
+    figure_eight.FigureEight,
     shaping.Delay,
     shaping.Jitter,
     shaping.Loss,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -40,11 +40,19 @@ ReadAt = Callable[[Sequence[str]], Awaitable[None]]
 """Sends these nodes reads that the history records, and returns when they are under way."""
 
 
+Press = Callable[[str, int, int], Coroutine[Any, Any, None]]
+"""Sends a node so many writes of so many bytes, of which no history tells."""
+
+
 async def _read_nothing(_: Sequence[str]) -> None:
     return None
 
 
 async def _look_away() -> None:
+    return None
+
+
+async def _press_nobody(_: str, __: int, ___: int) -> None:
     return None
 
 
@@ -63,6 +71,7 @@ class World:
     view: View = field(default_factory=View)
     read_at: ReadAt = _read_nothing
     look: Callable[[], Awaitable[object]] = _look_away
+    press: Press = _press_nobody
     claims: dict[str, int] = field(default_factory=dict)
     lives: Counter[str] = field(default_factory=Counter)
 

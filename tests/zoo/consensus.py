@@ -95,8 +95,7 @@ COMMITS = (
         "A leader counts copies of entries of earlier terms (Raft figure 8): such an entry may yet be overwritten by "
         "another leader, although it was acknowledged.",
         (edit(_Engine, "_onTick", ("if commitTerm != self.__raftCurrentTerm:", "if False:")),),
-        nodes=5,
-        faults="leader-hunt",
+        faults="figure-eight",
     ),
     Mutant(
         "new-leader-commits-its-log",

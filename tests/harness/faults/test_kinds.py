@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.errors import UsageError
+from harness.errors import Refused, UsageError
 from harness.faults.catalog import KINDS, chosen, possible
 from harness.faults.fault import Draft, Fault, Injection, Terrain
+from harness.faults.figure_eight import WRITES
 from harness.faults.targets import View, resolve
 from harness.faults.world import World
 from harness.systems.base import Ability
@@ -53,11 +56,18 @@ async def write(system: FakeSystem) -> None:
         await asyncio.sleep(0.02)
 
 
-async def life(kind: str, seed: int, system: FakeSystem) -> tuple[Fault, Injection, bool | None, list[str]]:
+async def life(
+    kind: str, seed: int, system: FakeSystem, pressed: list[tuple[str, int]] | None = None
+) -> tuple[Fault, Injection, bool | None, list[str]]:
     """The fault from draw to heal; what stood between."""
     rng = random.Random(seed)
     await system.start()
     world = system.rig().world(asyncio.get_running_loop().time)
+
+    async def press(node: str, writes: int, size_bytes: int) -> None:
+        (pressed if pressed is not None else []).append((node, writes))
+
+    world.press, world.look = press, partial(look, world)
     background = [asyncio.ensure_future(watch(world)), asyncio.ensure_future(write(system))]
     await asyncio.sleep(0.5)
     fault = as_fault(kind, KINDS[kind].draw(rng, Terrain(len(system.nodes))))
@@ -164,6 +174,43 @@ def test_one_way_is_one_way() -> None:
         assert links
         assert not {(b, a) for a, b in links} & links
         assert all(hit[0] in link for link in links)
+
+
+@pytest.mark.parametrize("count", [3, 5])
+def test_figure_eight_leaves_two_tails_and_lets_the_older_one_lead_between(count: int) -> None:
+    """Which of the fake's nodes leads is chance: of the seeds those count in which it is the first one's turn again."""
+    played = 0
+    for seed in range(12):
+        system = FakeSystem(count, seed)
+        pressed: list[tuple[str, int]] = []
+        _, injection, fired, during = run(life("figure-eight", seed, system, pressed))
+        if injection.detail.startswith("nobody"):
+            assert fired is None
+            continue
+        first, second, again = re.findall(r"n\d", injection.detail + " n0")[:3]
+        assert pressed == [(first, WRITES)]
+        assert first != second
+        assert system.told[:3] == [f"pause {first}", f"kill {second}", f"kill {first}"]
+        assert during.count("dead") == 1, "who came first waits to be started again"
+        assert {node.process for node in system.members.values()} == {"running"}
+        assert not system.cuts
+        assert not system.shapes
+        played += again == first
+    assert played >= 3
+
+
+def test_figure_eight_needs_all_nodes() -> None:
+    async def body() -> None:
+        system = FakeSystem(3)
+        world = system.rig().world(asyncio.get_running_loop().time)
+        await look(world)
+        kind = KINDS["figure-eight"]
+        with pytest.raises(Refused, match="taken by another fault"):
+            await kind.inject(
+                world, as_fault(kind.name, kind.draw(random.Random(1), Terrain(3))), ("n1",), random.Random(1)
+            )
+
+    run(body())
 
 
 def test_words_become_kinds() -> None:
