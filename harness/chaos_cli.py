@@ -26,6 +26,13 @@ TROUBLE = 3
 @click.option("--rate", type=click.FloatRange(1.0), default=300.0, show_default=True, help="Operations a second.")
 @click.option("--clients", type=click.IntRange(1, 200), default=10, show_default=True)
 @click.option("--system", type=click.Choice(["dkv", "etcd"]), default="dkv", show_default=True)
+@click.option(
+    "--setting",
+    "settings",
+    multiple=True,
+    metavar="NAME=NUMBER",
+    help="Of dkv's [raft_options], in place of what the seed draws.",
+)
 @click.option("--network", type=click.Choice(["auto", "kernel", "hook"]), default="auto", show_default=True)
 @click.option("--node-command", help="What starts a node, before its flags (etcd: the program).")
 @click.option("--port-offset", type=click.IntRange(0), default=0, help="As of `up`.")

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -111,7 +111,19 @@ def _drawn(options: dict[str, Any], setting: Setting) -> Pair:
         clients=options["clients"],
         rate=options["rate"],
         system=system,
+        settings=_numbers(options["settings"], system),
     )
+
+
+def _numbers(settings: Sequence[str], system: str) -> dict[str, int]:
+    """``NAME=NUMBER`` each; a node that knows no such name says so when it starts."""
+    if settings and system != "dkv":
+        raise UsageError(f"--setting is for dkv's nodes; {system} has none of them")
+    pairs = [setting.partition("=") for setting in settings]
+    for name, _, number in pairs:
+        if not name.isidentifier() or not number.isdecimal():
+            raise UsageError(f"--setting takes NAME=NUMBER, as keep_entries=1000, not {name + '=' + number!r}")
+    return {name: int(number) for name, _, number in pairs}
 
 
 def execute(pair: Pair, out: Path, setting: Setting) -> Verdict:

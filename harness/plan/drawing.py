@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from harness.faults.fault import Terrain, milli
 from harness.plan import operations as workloads
@@ -33,8 +33,12 @@ def draw(
     clients: int,
     rate: float,
     system: str = "dkv",
+    settings: Mapping[str, int] | None = None,
 ) -> tuple[Plan, list[Operation]]:
-    """``kinds``: what may happen (see ``harness.faults.catalog.possible``). Same arguments, same bytes."""
+    """``kinds``: what may happen (see ``harness.faults.catalog.possible``). Same arguments, same bytes.
+
+    ``settings``: of the nodes, in place of drawn ones.
+    """
     assert min(duration_s, nodes, clients, rate) > 0, (duration_s, nodes, clients, rate)
     duration_s, rate = milli(float(duration_s)), milli(float(rate))  # 60 and 60.0 are one plan
     # Text seeds are hashed alike everywhere; a stream for each part, so that one more draw in one moves no other.
@@ -57,7 +61,7 @@ def draw(
         clients=clients,
         rate=rate,
         timeout_s=milli(for_clients.uniform(*TIMEOUT_S)),
-        settings=_settings(for_settings, duration_s) if system == "dkv" else {},
+        settings={**(_settings(for_settings, duration_s) if system == "dkv" else {}), **(settings or {})},
         mix={"faults": faults_mix.described(), "operations": work_mix.described()},
         faults=faults,
         operations=described(drawn),

@@ -26,6 +26,8 @@ UNKNOWN, WRONG = 2, 64
         "kill n1 --signal LOUD",
         "chaos --system redis",
         "chaos --network hook --faults flood",
+        "chaos --network hook --setting keep_entries",
+        "chaos --network hook --setting keep_entries=many",
         "check",
         "check --model poem history.jsonl",
         "doctor --wings",

@@ -16,6 +16,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from math import inf
 from types import FunctionType
 from typing import Any
 from unittest import mock
@@ -56,7 +57,7 @@ class Mutant:
     """``sentence``: what is wrong, and what a user would lose. ``rule``: of tests/sim/mutants.py, which breaks it too.
 
     ``nodes``, ``faults``, ``workload``, ``options``: what the testbed is asked to find it with; faults and workload are
-    what it does anyway when nobody asks for anything.
+    what it does anyway when nobody asks for anything. ``time_s_max``: of what shows at the end of a run only.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Mutant:
     faults: str = "all"
     workload: str = "register"
     options: tuple[str, ...] = ()
+    time_s_max: float = inf
 
     def all_patches(self) -> tuple[Patch, ...]:
         """Its own, and the simulator's for its rule."""

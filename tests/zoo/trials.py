@@ -87,7 +87,7 @@ class Laboratory:
             mutant=mutant.name if mutant else "",
             seed=seed,
             nodes=mutant.nodes if mutant else 5,
-            time_s=self.time_s,
+            time_s=min(self.time_s, mutant.time_s_max) if mutant else self.time_s,
             faults=mutant.faults if mutant else "all",
             workload=mutant.workload if mutant else "register",
             outcome=Outcome.TROUBLE,

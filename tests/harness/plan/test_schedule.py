@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -77,6 +78,23 @@ def test_the_same_seed_gives_the_same_bytes() -> None:
 
 def test_seconds_may_be_written_either_way() -> None:
     assert to_json(drawn(7, duration_s=30)[0]) == to_json(drawn(7, duration_s=30.0)[0])
+
+
+def test_settings_that_are_given_take_the_place_of_drawn_ones() -> None:
+    arguments = {
+        "seed": 3,
+        "duration_s": 9.0,
+        "nodes": 3,
+        "kinds": (),
+        "workload": "register",
+        "clients": 2,
+        "rate": 9.0,
+    }
+    drawn, _ = draw(**arguments)
+    told, _ = draw(**arguments, settings={"keep_entries": 77})
+    assert told.settings == {**drawn.settings, "keep_entries": 77}
+    assert drawn.settings["keep_entries"] != 77
+    assert msgspec.structs.replace(told, settings=drawn.settings) == drawn
 
 
 def test_a_plan_is_read_back() -> None:
