@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from harness import foreground, growth, logs, partitions, ports, rundir, startup
+from harness.bench_cli import bench, compare
 from harness.chaos_cli import chaos, doctor
 from harness.check_cli import check
 from harness.cluster import GRACE_S, Cluster
@@ -342,7 +343,9 @@ def clean(view: View, run_dir: RunDir) -> None:
     view.done([f"deleted the cluster in {run_dir.path}: data and logs"])
 
 
+verbs.add_command(bench)
 verbs.add_command(chaos)
 verbs.add_command(check)
+verbs.add_command(compare)
 verbs.add_command(doctor)
 verbs.add_command(report)

@@ -3,7 +3,8 @@
 Pure. dkv: a node that has its place in a cluster is told of nobody, and finds the others by what gossip left in its
 data. The first one founds the cluster, until it is ``founded`` (its first write was acknowledged), and each of the
 others joins by the one before it; afterwards whoever has no place joins by any other, so that no wiped directory can
-ever found a second cluster. etcd: every member is told of the first ones; its data directory goes before that.
+ever found a second cluster. etcd: every member is told of the first ones; its data directory goes before that. ZooKeeper
+and PySyncObj's example are started by programs of ours (harness.bench), which are told of all.
 """
 
 from __future__ import annotations
@@ -65,4 +66,13 @@ def _etcd(roster: Roster, node: Node, home: Home) -> list[str]:
     ]
 
 
-_FLAGS: dict[str, _Flags] = {"dkv": _dkv, "etcd": _etcd}
+def _told_of_all(roster: Roster, node: Node, home: Home) -> list[str]:
+    peers = [f"{other.name}={':'.join(filter(None, (other.raft, _port(other.fault))))}" for other in roster.nodes]
+    return ["--name", node.name, "--rest", node.rest, "--peers", ",".join(peers), "--data-dir", home.data_dir]
+
+
+def _port(address: str) -> str:
+    return address.rpartition(":")[2]
+
+
+_FLAGS: dict[str, _Flags] = {"dkv": _dkv, "etcd": _etcd, "zookeeper": _told_of_all, "pysyncobj": _told_of_all}

@@ -45,7 +45,7 @@ def test_imports_point_downwards() -> None:
     script = "from importlinter.cli import lint_imports; raise SystemExit(lint_imports())"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-4000:]
-    assert "15 kept, 0 broken" in done.stdout, done.stdout[-4000:]
+    assert "17 kept, 0 broken" in done.stdout, done.stdout[-4000:]
 
 
 @pytest.mark.parametrize("path", sources(*PACKAGES, "tests"), ids=lambda path: str(path.relative_to(ROOT)))
@@ -68,6 +68,7 @@ def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]
 
 BROAD_EXCEPT = {
     "dkv/api/server.py": "a bug in a handler becomes a 500 with its traceback in the log",
+    "dkv/api/hot.py": "the same, for a request without a task",
     "dkv/raft/host.py": "ends the process",
     "dkv/raft/library.py": "becomes a FatalError",
     "harness/check_cli.py": "becomes the verdict unknown: Python would exit with 1, which is another verdict",
