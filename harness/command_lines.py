@@ -3,8 +3,8 @@
 Pure. dkv: a node that has its place in a cluster is told of nobody, and finds the others by what gossip left in its
 data. The first one founds the cluster, until it is ``founded`` (its first write was acknowledged), and each of the
 others joins by the one before it; afterwards whoever has no place joins by any other, so that no wiped directory can
-ever found a second cluster. etcd: every member is told of the first ones; its data directory goes before that. ZooKeeper
-and PySyncObj's example are started by programs of ours (harness.bench), which are told of all.
+ever found a second cluster. etcd: every member is told of the first ones; its data directory goes before that.
+ZooKeeper and PySyncObj's example are started by programs of ours (harness.bench), which are told of all.
 """
 
 from __future__ import annotations
