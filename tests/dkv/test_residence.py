@@ -147,7 +147,7 @@ def test_other_peoples_identities_are_refused(stored: bytes, says: str) -> None:
 @pytest.mark.asyncio
 async def test_a_closed_gate_refuses_and_an_open_one_is_the_router(inside: Any) -> None:
     gate = Gate("n1")
-    assert not gate.view().ready
+    assert gate.view().leader is None
     for request in (gate.write([], deadline=inside.soon()), gate.read([], Level.NONE, deadline=inside.soon())):
         with pytest.raises(Exception, match="still starting"):
             await request
