@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-import sys
 import threading
 import time
 from abc import abstractmethod
@@ -230,10 +229,10 @@ class Contender(Supervised):
         return {
             "version": self.version(),
             "durability": self.durability,
-            "nodes": {name: [_anywhere(word, home) for word in words] for name, words in commands.items()},
+            "nodes": {name: _anywhere(words, home) for name, words in commands.items()},
         }
 
 
-def _anywhere(word: str, home: str) -> str:
-    """A word of a command line, without what is only true of this machine."""
-    return "python" if word == sys.executable else word.replace(home, "DIR")
+def _anywhere(words: Sequence[str], home: str) -> list[str]:
+    """A command line without what is only true of this machine."""
+    return [Path(words[0]).name, *(word.replace(home, "DIR") for word in words[1:])]
