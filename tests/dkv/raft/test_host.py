@@ -125,7 +125,7 @@ class FakeSource:
 class Scene:
     """A host with one fake group, and the diary of all that was called."""
 
-    def __init__(self, commit_in_thread: bool, *, with_points: bool = False) -> None:
+    def __init__(self, *, with_points: bool = False) -> None:
         self.diary: list[str] = []
         points = SimpleNamespace(hit=lambda name: self.diary.append(f"point {name}"))
         self.replica = FakeReplica(self.diary)
@@ -139,7 +139,6 @@ class Scene:
             clock=MonotonicClock(),
             metrics=self.metrics,
             die=self.dead.append,  # type: ignore[arg-type]
-            commit_in_thread=commit_in_thread,
             faults=SimpleNamespace(points=points) if with_points else None,  # type: ignore[arg-type]
         )
         self.host.add(self.replica, self.source)  # type: ignore[arg-type]
@@ -157,9 +156,9 @@ class Scene:
         self.diary.clear()
 
 
-@pytest_asyncio.fixture(params=[False, True], ids=["commit-in-loop", "commit-in-thread"])
-async def scene(request: pytest.FixtureRequest) -> AsyncIterator[Scene]:
-    scene = Scene(request.param)
+@pytest_asyncio.fixture
+async def scene() -> AsyncIterator[Scene]:
+    scene = Scene()
     await scene.fresh()
     yield scene
     await scene.host.stop()
@@ -189,7 +188,7 @@ async def test_what_promises_nothing_leaves_while_the_disk_writes(scene: Scene) 
 
 @pytest.mark.asyncio
 async def test_the_points_of_a_turn() -> None:
-    scene = Scene(commit_in_thread=False, with_points=True)
+    scene = Scene(with_points=True)
     await scene.fresh()
     scene.host.deliver("n2.bb", GROUP, encode(HigherTerm(term=3)))
     await scene.wait(lambda: scene.host.turns == 2)
