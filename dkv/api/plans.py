@@ -69,7 +69,7 @@ def _batch(exchange: Exchange, bodies: list[requests.CommandBody]) -> Plan:
     """With a mutation in it: all in order through the log. Gets alone: one read of one state."""
     key = exchange.header(IDEMPOTENCY_KEY)
     commands = [requests.to_command(body, f"{key}/{place}" if key else "") for place, body in enumerate(bodies)]
-    level = strongest([_level(exchange, body.level) for body in bodies])
+    level = strongest([_level(exchange, named) for named in dict.fromkeys([body.level for body in bodies])])
     if all(command.op is Op.GET for command in commands):
         return _read(exchange, [command.key for command in commands], level, is_batch=True)
     validate_request(commands)

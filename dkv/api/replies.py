@@ -42,6 +42,8 @@ class FailedReply(msgspec.Struct, gc=False):
 
 encode: Final = msgspec.json.Encoder().encode
 
+_SET, _GET, _OK = Op.SET, Op.GET, Code.OK
+
 
 def key_not_found(key: str) -> KeyNotFound:
     """For a get, by whatever level."""
@@ -50,10 +52,10 @@ def key_not_found(key: str) -> KeyNotFound:
 
 def error_of(command: Command, result: Result) -> DkvError | None:
     """What went wrong, if something did. A missing key fails a GET only."""
-    if result.code is Code.OK:
+    if result.code is _OK:
         return None
     if result.code is Code.NOT_FOUND:
-        return key_not_found(command.key) if command.op is Op.GET else None
+        return key_not_found(command.key) if command.op is _GET else None
     if result.code is Code.CAS_MISMATCH:
         present = f"is at revision {result.revision}" if result.revision else "has no value"
         expected = f"revision {command.cas}" if command.cas else "no value"
@@ -68,9 +70,9 @@ def error_of(command: Command, result: Result) -> DkvError | None:
 
 def reply_of(command: Command, result: Result) -> Reply:
     """One command's success."""
-    if command.op is Op.SET:
+    if command.op is _SET:
         return Reply(command.value, result.revision, result.found)
-    if command.op is Op.GET and result.found:
+    if command.op is _GET and result.found:
         return Reply(result.value, result.revision, True)
     return Reply(None, result.revision, result.found)
 
@@ -98,22 +100,20 @@ def batch_replies(commands: Sequence[Command], results: Sequence[Result]) -> lis
     """All replies of a batch that went through the log. Raises ``BatchFailure`` if one command failed."""
     assert len(commands) == len(results), f"{len(results)} results for {len(commands)} commands"
     errors = [
-        None if command.op is Op.GET else error_of(command, result)
+        None if result.code is _OK or command.op is _GET else error_of(command, result)
         for command, result in zip(commands, results, strict=True)
     ]
-    failed = next((place for place, error in enumerate(errors) if error is not None), None)
-    if failed is None:
+    first = next(filter(None, errors), None)
+    if first is None:
         return [reply_of(command, result) for command, result in zip(commands, results, strict=True)]
-    first = errors[failed]
-    assert first is not None
     replies: list[Reply | FailedReply] = [
         reply_of(command, result)
         if error is None
         else FailedReply(error.message, error.code, error.outcome, result.revision)
         for command, result, error in zip(commands, results, errors, strict=True)
     ]
-    applied = sum(error is None and command.op is not Op.GET for command, error in zip(commands, errors, strict=True))
-    raise BatchFailure(first, failed, replies, applied)
+    applied = sum(error is None and command.op is not _GET for command, error in zip(commands, errors, strict=True))
+    raise BatchFailure(first, errors.index(first), replies, applied)
 
 
 def check_reply_size(replies: Sequence[Reply], *, applied: bool) -> None:

@@ -41,7 +41,9 @@ class PutBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     id: str | None = None
 
 
-OPS: Final = {"set": Op.SET, "get": Op.GET, "delete": Op.DELETE, "del": Op.DELETE}
+# Each look at a member through its class costs as much as a field of the command that is being made.
+_SET, _GET, _DELETE = Op.SET, Op.GET, Op.DELETE
+OPS: Final = {"set": _SET, "get": _GET, "delete": _DELETE, "del": _DELETE}
 
 EXAMPLE: Final = '{"cmd": "set", "key": "a", "val": "b"}'
 
@@ -111,17 +113,11 @@ def _refuse_duplicates(body: bytes) -> None:
     json.loads(body, object_pairs_hook=check)
 
 
-def op_of(command: CommandBody) -> Op:
-    """Raises ``BadRequest`` for a ``cmd`` that nobody knows."""
-    op = OPS.get(command.cmd)
-    if op is None:
-        raise BadRequest(f"Unknown cmd {command.cmd!r}; the commands are: set, get, delete (or del).")
-    return op
-
-
 def get_command(key: str) -> Command:
     """Raises ``BadRequest`` or ``TooLarge``."""
-    return _valid(Command(Op.GET, key))
+    command = Command(_GET, key)
+    validate(command)
+    return command
 
 
 def set_command(
@@ -131,26 +127,27 @@ def set_command(
     if value is None:
         raise BadRequest(f"A set needs val, a string. Example: {EXAMPLE}")
     ttl_ms = 0 if ttl_s is None else to_ttl_ms(ttl_s)
-    return _valid(Command(Op.SET, key, value, _revision(cas), ttl_ms, command_id))
+    command = Command(_SET, key, value, ANY_REVISION if cas is None else _revision(cas), ttl_ms, command_id)
+    validate(command)
+    return command
 
 
 def delete_command(key: str, cas: int | None = None, command_id: str = "") -> Command:
     """Raises ``BadRequest`` or ``TooLarge``."""
-    return _valid(Command(Op.DELETE, key, "", _revision(cas), 0, command_id))
-
-
-def _valid(command: Command) -> Command:
+    command = Command(_DELETE, key, "", ANY_REVISION if cas is None else _revision(cas), 0, command_id)
     validate(command)
     return command
 
 
 def to_command(body: CommandBody, default_id: str = "") -> Command:
     """One command, as it goes through the log. ``default_id``: for a mutation that names no ``id`` itself."""
-    op = op_of(body)
-    if op is Op.SET:
+    op = OPS.get(body.cmd)
+    if op is None:
+        raise BadRequest(f"Unknown cmd {body.cmd!r}; the commands are: set, get, delete (or del).")
+    if op is _SET:
         return set_command(body.key, body.val, body.cas, body.ttl, one_id(body.id, default_id))
     _refuse_misplaced("ttl", body.ttl, body.cmd)
-    if op is Op.DELETE:
+    if op is _DELETE:
         return delete_command(body.key, body.cas, one_id(body.id, default_id))
     _refuse_misplaced("cas", body.cas, body.cmd)
     return get_command(body.key)
@@ -168,9 +165,7 @@ def one_id(in_body: str | None, in_header: str) -> str:
     return in_body or in_header
 
 
-def _revision(cas: int | None) -> int:
-    if cas is None:
-        return ANY_REVISION
+def _revision(cas: int) -> int:
     if not 0 <= cas <= REVISION_MAX:
         raise BadRequest(f'cas is {cas}; it must be a revision, or 0 for "only if absent".')
     return cas
