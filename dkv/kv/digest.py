@@ -1,7 +1,7 @@
 """What a replica's state hashes to: the sum of the hashes of its parts, so that order and path do not matter.
 
-Every part (a row, a group of answered ids, the clock) is hashed over its MessagePack bytes, whose shapes
-differ, so no part can stand for another. Sums add and subtract, which makes the digest incremental.
+Every part (a row with its key behind it, a group of answered ids, the clock) is hashed over its MessagePack bytes,
+whose shapes differ, so no part can stand for another. Sums add and subtract, which makes the digest incremental.
 """
 
 from __future__ import annotations
@@ -11,12 +11,20 @@ from hashlib import blake2b
 DIGEST_BYTES = 16
 MODULUS = 1 << (8 * DIGEST_BYTES)
 
-_from_bytes = int.from_bytes
+
+def hash_bytes(data: bytes) -> bytes:
+    """128 bits of BLAKE2b."""
+    return blake2b(data, digest_size=DIGEST_BYTES).digest()
+
+
+def number(hashed: bytes) -> int:
+    """What a hash adds to the sum."""
+    return int.from_bytes(hashed, "little")
 
 
 def hash_part(data: bytes) -> int:
-    """128 bits of BLAKE2b as a number."""
-    return _from_bytes(blake2b(data, digest_size=DIGEST_BYTES).digest(), "little")
+    """What a part of these bytes adds to the sum."""
+    return number(hash_bytes(data))
 
 
 def digest_hex(total: int) -> str:

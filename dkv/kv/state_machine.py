@@ -29,8 +29,8 @@ from dkv.kv.commands import (
     decode_batch,
     fingerprint,
 )
-from dkv.kv.digest import digest_hex, hash_part
-from dkv.kv.rows import MERGE_STEP, Rows
+from dkv.kv.digest import digest_hex, hash_part, number
+from dkv.kv.rows import MERGE_STEP, Rows, hash_row
 
 SWEEP_ROWS_MAX = 1000
 """Two to three milliseconds."""
@@ -38,14 +38,14 @@ SWEEP_ROWS_MAX = 1000
 RETIRE_STEP = 2000
 """Rows or ids; well below a millisecond."""
 
-_GET = Op.GET
+_SET, _GET = Op.SET, Op.GET
 _OK, _NOT_FOUND, _CAS_MISMATCH, _ID_REUSED = Code.OK, Code.NOT_FOUND, Code.CAS_MISMATCH, Code.ID_REUSED
 
 
 class KeyValue:
     """Not for threads: ``apply``, reads and the steps of a snapshot belong to one loop."""
 
-    __slots__ = ("_answered", "_freezing", "_rows", "applied_index", "clock_ms")
+    __slots__ = ("_answered", "_freezing", "_rows", "_set_results", "applied_index", "clock_ms")
 
     def __init__(self) -> None:
         self.applied_index = 0
@@ -54,6 +54,8 @@ class KeyValue:
         self._rows = Rows()
         self._answered = AnsweredIds()
         self._freezing = False
+        self._set_results = (Result(_OK, 0, False), Result(_OK, 0, True))
+        """What every set of the entry that is being applied answers, by whether its key had a value."""
 
     # Writing
 
@@ -72,37 +74,42 @@ class KeyValue:
             self.clock_ms = batch.time_ms
         self._rows.sweep(self.clock_ms, SWEEP_ROWS_MAX)
         self._rows.merge(MERGE_STEP + len(batch.commands))
-        execute = (self._set, self._delete, self._get, self._tick)
-        results = []
-        for command in batch.commands:
-            op = command.op
-            if command.id and op < _GET:
-                results.append(self._execute_once(command))
-            else:
-                results.append(execute[op](command))
+        self._set_results = (Result(_OK, index, False), Result(_OK, index, True))
+        put = self._set
+        results = [
+            put(command) if command.op is _SET and not command.id else self._execute(command)
+            for command in batch.commands
+        ]
         self._answered.close(index, self.clock_ms)
         return results
+
+    def _execute(self, command: Command) -> Result:
+        """Anything but a set without an id, which is what nearly all commands are."""
+        if command.op is _GET:
+            return self._get(command)
+        if command.op is Op.CLOCK:
+            return Result(_OK, 0, False)
+        return self._execute_once(command) if command.id else self._delete(command)
 
     def _execute_once(self, command: Command) -> Result:
         what = fingerprint(command)
         answer = self._answered.find(command.id)
         if answer is None:
-            result = self._set(command) if command.op is Op.SET else self._delete(command)
+            result = self._set(command) if command.op is _SET else self._delete(command)
             self._answered.record(Answer(command.id, what, result))
             return result
         return answer.result if answer.fingerprint == what else Result(_ID_REUSED, 0, False)
 
     def _set(self, command: Command) -> Result:
-        key = command.key
-        row = self._rows.get(key)
-        found = row is not None and (not row.expires_ms or row.expires_ms > self.clock_ms)
         if command.cas != ANY_REVISION:
-            revision = row.revision if row is not None and found else 0
+            row = self.get(command.key)
+            revision = 0 if row is None else row.revision
             if command.cas != revision:
-                return Result(_CAS_MISMATCH, revision, found)
-        expires_ms = self.clock_ms + command.ttl_ms if command.ttl_ms else 0
-        self._rows.put(key, Row(command.value, self.applied_index, expires_ms), row)
-        return Result(_OK, self.applied_index, found)
+                return Result(_CAS_MISMATCH, revision, row is not None)
+        clock_ms = self.clock_ms
+        expires_ms = clock_ms + command.ttl_ms if command.ttl_ms else 0
+        row = Row(command.value, self.applied_index, expires_ms)
+        return self._set_results[self._rows.put(command.key, row, clock_ms)]
 
     def _delete(self, command: Command) -> Result:
         row = self.get(command.key)
@@ -111,7 +118,7 @@ class KeyValue:
             return Result(_CAS_MISMATCH, revision, row is not None)
         if row is None:
             return Result(_NOT_FOUND, 0, False)
-        self._rows.remove(command.key, row)
+        self._rows.remove(command.key)
         return Result(_OK, self.applied_index, True)
 
     def _get(self, command: Command) -> Result:
@@ -119,9 +126,6 @@ class KeyValue:
         if row is None:
             return Result(_NOT_FOUND, 0, False)
         return Result(_OK, row.revision, True, row.value)
-
-    def _tick(self, command: Command) -> Result:
-        return Result(_OK, 0, False)
 
     # Reading
 
@@ -151,7 +155,7 @@ class KeyValue:
 
     @property
     def system(self) -> Mapping[str, Row]:
-        """dkv's own keys (``SYSTEM_PREFIX``): a view; take another one after an ``apply``."""
+        """dkv's own keys (``SYSTEM_PREFIX``), as of now."""
         return self._rows.system
 
     def next_expiry_ms(self) -> int | None:
@@ -167,7 +171,7 @@ class KeyValue:
 
     def recompute_digest(self) -> str:
         """The same from the parts themselves, slowly."""
-        rows = sum(hash_part(blocks.encode(pair)) for pair in self._rows.items())
+        rows = sum(number(hash_row(key, blocks.encode(row))) for key, row in self._rows.items())
         groups = sum(hash_part(group) for group in self._answered.groups())
         return digest_hex(rows + groups + _hash_clock(self.clock_ms))
 
