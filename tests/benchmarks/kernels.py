@@ -17,7 +17,7 @@ import pyperf
 from dkv.api import replies, requests
 from dkv.api.heads import Heads
 from dkv.api.response import Response
-from dkv.kv.batches import form_payloads
+from dkv.kv.batches import form_payloads, validate_request
 from dkv.kv.commands import Batch, Code, Command, Op, Result, decode_batch, encode_batch
 from dkv.kv.state_machine import KeyValue
 from dkv.net.frames import FrameDecoder, encode
@@ -30,6 +30,7 @@ BATCH = 64
 KEYS = 1_000
 VALUE = "0123456789abcdef"
 COMMANDS = [Command(Op.SET, f"key{number:04d}", VALUE) for number in range(BATCH)]
+REQUESTS = [([command], validate_request([command])) for command in COMMANDS]
 PAYLOAD = encode_batch(Batch(1_700_000_000_000, COMMANDS))
 SET_BODY = b'{"cmd":"set","key":"key0001","val":"0123456789abcdef"}'
 GET_BODY = b'{"cmd":"get","key":"key0001"}'
@@ -152,7 +153,7 @@ KERNELS: dict[str, tuple[Timed, int]] = {
     "request body of a set → command": (stateless(partial(parse, SET_BODY)), 1),
     "request body of a get → command": (stateless(partial(parse, GET_BODY)), 1),
     "result of a set → reply's bytes": (stateless(reply), 1),
-    "64 requests → payload": (stateless(partial(form_payloads, [[command] for command in COMMANDS])), BATCH),
+    "64 requests → payload": (stateless(partial(form_payloads, REQUESTS)), BATCH),
     "payload of 64 → bytes": (stateless(partial(encode_batch, Batch(1, COMMANDS))), BATCH),
     "bytes → payload of 64": (stateless(partial(decode_batch, PAYLOAD)), BATCH),
     "state machine: apply 64 sets": (apply, BATCH),

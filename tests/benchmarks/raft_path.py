@@ -167,7 +167,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--nodes", type=int, default=3)
-    parser.add_argument("--cases", default="set:64,set:1,set:256,get:64", help="operation:outstanding, …")
+    parser.add_argument("--cases", default="set:64,set:1,set:256,get:64", help="set, get or batch:outstanding, …")
     parser.add_argument("--keys", type=int, default=1000)
     parser.add_argument("--size", type=int, default=16, help="bytes of a value")
     parser.add_argument("--preload", action="store_true", help="write all keys first")

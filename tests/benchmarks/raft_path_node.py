@@ -19,7 +19,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,8 @@ from dkv.raft.storage import Storage
 DEADLINE_S = 30.0
 PRELOAD_COMMANDS = 500
 PRELOAD_UNDER_WAY = 4
+
+BATCH = 100
 
 STRIDE = 7919
 """Prime, and greater than the numbers of requests under way."""
@@ -118,7 +120,7 @@ class BenchNode:
         await asyncio.gather(*(load() for _ in range(PRELOAD_UNDER_WAY)))
 
     async def load(self, what: str, outstanding: int, seconds: float, keys: int, size: int) -> dict[str, Any]:
-        """A closed loop of ``outstanding`` clients; ``what``: set or get."""
+        """A closed loop of ``outstanding`` clients; ``what``: set, get, or batch (of ``BATCH`` sets)."""
         router, value = self.organs.router, "v" * size
         # In turn, in strides, as the peers' figures were taken: none twice in one batch, and not beside each other.
         keys_in_turn = (f"key{number * STRIDE % keys:07d}" for number in count())
@@ -130,11 +132,12 @@ class BenchNode:
         async def client() -> None:
             now = time.monotonic()
             while now < end:
-                key = next(keys_in_turn)
-                if what == "set":
-                    await router.write((Command(Op.SET, key, value),), deadline=now + DEADLINE_S)
+                if what == "get":
+                    await router.read((next(keys_in_turn),), Level.LINEARIZABLE, deadline=now + DEADLINE_S)
                 else:
-                    await router.read((key,), Level.LINEARIZABLE, deadline=now + DEADLINE_S)
+                    count = BATCH if what == "batch" else 1
+                    sets = [Command(Op.SET, key, value) for key in islice(keys_in_turn, count)]
+                    await router.write(sets, deadline=now + DEADLINE_S)
                 before, now = now, time.monotonic()
                 took_s.append(now - before)
                 slices[int(now - began)] += 1
