@@ -43,8 +43,14 @@ class Medians:
         for cell, row in self._samples.items():
             yield (matrix.name(cell), *(_shown(row.get(system, [])) for system in systems))
         for (name, nodes, keys, unit), values in self._figures.items():
-            what = f"{name} {nodes}n" + (f" {keys:,} keys" if keys else "")
-            yield (what, *(f"{median(values[one]):,.3g} {unit}" if one in values else "" for one in systems))
+            yield (
+                _what(name, nodes, keys),
+                *(f"{median(values[one]):,.3g} {unit}" if one in values else "" for one in systems),
+            )
+
+
+def _what(name: str, nodes: int, keys: int) -> str:
+    return f"{name} {nodes}n" + (f" {keys:,} keys" if keys else "")
 
 
 def _shown(samples: list[Sample]) -> str:
@@ -80,9 +86,8 @@ class Lines:
         if self._as_json:
             print(json.dumps({"figure": msgspec.to_builtins(figure)}), flush=True)
             return
-        print(
-            f"{figure.system:10} {figure.name:40} round {figure.round}  {figure.value:,.4g} {figure.unit}", flush=True
-        )
+        what = _what(figure.name, figure.nodes, figure.keys)
+        print(f"{figure.system:10} {what:40} round {figure.round}  {figure.value:,.4g} {figure.unit}", flush=True)
 
 
 class Screen:

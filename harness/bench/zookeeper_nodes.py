@@ -63,8 +63,10 @@ class ZooKeeperNodes(Contender):
             raise Refused(f"no {ARCHIVE}: Debian has it in libzookeeper-java")
 
     def version(self) -> str:
-        """``ZooKeeper 3.8.0``, by the name of its archive."""
-        return f"ZooKeeper {Path(ARCHIVE).resolve().stem.removeprefix('zookeeper-')}"
+        """``ZooKeeper 3.8.0``, by the name that Debian gives its archive."""
+        archive = Path(ARCHIVE)
+        names = (path.stem for path in archive.parent.glob("zookeeper-[0-9]*.jar") if path.samefile(archive))
+        return f"ZooKeeper {next(names, archive.stem).removeprefix('zookeeper-')}"
 
     def standing(self, address: str) -> Standing | None:
         """By the four letters ``srvr``."""
