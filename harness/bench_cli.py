@@ -33,6 +33,12 @@ _OUTPUT = click.option("-o", "--output", type=click.Choice(["table", "json"]), h
 @click.option(
     "--out", type=click.Path(path_type=Path), help="The run's directory (default: results/TIME-bench-MATRIX)."
 )
+@click.option(
+    "--into",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="RUN",
+    help="Add to this run what it does not have, instead of --out.",
+)
 @click.option("--seed", type=int, help="Of all that is drawn (default: a new one; the manifest has it).")
 @click.option("--etcd", metavar="PATH", help="The etcd to measure (default: the one on PATH).")
 @click.option("--node-command", help="What starts a node of dkv, before its flags.")
@@ -49,7 +55,13 @@ def bench(context: click.Context, /, output: str | None, **options: Any) -> None
 
     --figures adds what is measured once at a time: failover (kill -9 of the leader to the next acknowledged write),
     first-write (start of 3 and 5 nodes), costs (processor time, disk and wire for each set), keys (memory, disk and
-    restart with 1e5 and 1e6 keys), install (a snapshot under load), calm (elections in ten minutes of full load).
+    restart with 1e5 and 1e6 keys), install (a snapshot under load), openloop (latency against the rate offered),
+    growth-nodes and growth-keys (sets a second with 3, 5, 7 nodes; with 1e3, 1e5, 1e6 keys), calm (elections in ten
+    minutes of full load).
+
+    --into RUN measures one part more of a run that is there, on the same machine and of the same commit: other groups,
+    with peers and repetitions of their own, or what is left of a run that was interrupted. Rounds of the matrix that
+    it has are not taken again. The summary tells in which part each thing was measured.
 
     --only takes words of a cell's name, all of which must fit, with * and ?. The name of a cell is like
     "set@leader 64c 16B 3n 1000keys": operation@target, connections, size of values, nodes, keys. Operations are set,
@@ -61,6 +73,7 @@ def bench(context: click.Context, /, output: str | None, **options: Any) -> None
       dkv-harness bench --against etcd,zookeeper --matrix full --out results/evening
       dkv-harness bench --only "set 64c" --only "get* 64c" --rounds 9
       dkv-harness bench --matrix none --figures failover,first-write --against etcd,zookeeper
+      dkv-harness bench --into results/evening --matrix none --figures growth-keys --against none
 
     Exit codes: 0 done, 3 trouble (what was measured is kept), 64 wrong usage, 130 interrupted (likewise).
     """

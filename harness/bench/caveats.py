@@ -34,7 +34,8 @@ def caveats(recording: Recording) -> tuple[str, ...]:
         for system, samples in sorted(systems.items(), key=lambda item: names.order(item[0]))
     ]
     told = (
-        _broken_off(recording),
+        *_broken_off(recording),
+        _in_parts(recording),
         *_remarks(recording),
         _failures(blocks),
         _rounds(blocks),
@@ -46,9 +47,22 @@ def caveats(recording: Recording) -> tuple[str, ...]:
     return tuple(sentence for sentence in told if sentence)
 
 
-def _broken_off(recording: Recording) -> str:
-    ended = recording.manifest.get("ended", "complete")
-    return "" if ended == "complete" else f"**The run did not come to its end** ({ended}): what there is, is shown."
+def _broken_off(recording: Recording) -> Iterator[str]:
+    for which, part in enumerate(recording.parts, 1):
+        ended = part.get("ended", "complete")
+        what = f"Part {which} of the run" if len(recording.parts) > 1 else "The run"
+        if ended != "complete":
+            yield f"**{what} did not come to its end** ({ended}): what there is, is shown."
+
+
+def _in_parts(recording: Recording) -> str:
+    began = [str(part["began"]) for part in recording.parts if part.get("began")]
+    if len(recording.parts) < 2:
+        return ""
+    return (
+        f"The run was measured in {len(recording.parts)} parts one after the other (see Set-up), begun between "
+        f"{began[0]} and {began[-1]}. A ratio is of one part unless its row says otherwise."
+    )
 
 
 def _remarks(recording: Recording) -> Sequence[str]:

@@ -21,11 +21,13 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Of one system. ``curve``: what is drawn instead of straight pieces between the points."""
+    """Of one system. ``curve``: what is drawn instead of straight pieces between the points. ``of``: which of its
+    quantities, where a chart has several of one system: "p50", "p99", "p99.9"."""
 
     system: str
     points: tuple[Point, ...]
     curve: tuple[tuple[float, float], ...] = ()
+    of: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import platform
 import random
-import shlex
-import subprocess
 import sys
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -21,7 +18,7 @@ import msgspec
 import uvloop
 
 from harness import foreground
-from harness.bench import figures, interleaving, lineup, matrix, wrk
+from harness.bench import bytecode, figures, interleaving, lineup, manifest, matrix, recording, wrk
 from harness.bench.contenders import Contender
 from harness.bench.interleaving import Stage
 from harness.bench.lineup import Programs
@@ -48,13 +45,14 @@ def bench(*, as_json: bool, **options: Any) -> int:
     cells = (
         matrix.narrowed(matrix.MATRICES[options["matrix"]](), options["only"]) if options["matrix"] != "none" else ()
     )
-    stages = interleaving.stages(cells, systems, options["rounds"], matrix.is_able)
+    wanted = interleaving.stages(cells, systems, options["rounds"], matrix.is_able)
     groups = figures.chosen(options["figures"])
-    if not stages and not groups:
+    if not wanted and not groups:
         raise UsageError("nothing to measure: a --matrix, or --figures, or both")
-    seed = options["seed"] if options["seed"] is not None else random.SystemRandom().randrange(SEEDS)
-    out = options["out"] or Path("results") / datetime.now(UTC).strftime(f"%Y-%m-%d-%H%M%S-bench-{options['matrix']}")
-    files = RunFiles(out, _manifest(options, seed, systems, missing))
+    files, seed = _files(options, systems, missing)
+    if uncompiled := bytecode.keep():
+        files.add("remarks", uncompiled)
+    stages = interleaving.remaining(wanted, files.taken)
 
     def make(system: str, nodes: int, room: str) -> Contender:
         return lineup.MAKERS[system](files.nodes / room, nodes, said)
@@ -65,7 +63,13 @@ def bench(*, as_json: bool, **options: Any) -> int:
 
     try:
         with watching(as_json=as_json) as watch:
-            for sentence in (*missing, *_unable(cells, systems), *_announced(stages, groups, options)):
+            said_first = (
+                *missing,
+                *_unable(cells, systems),
+                *_taken(wanted, stages),
+                *_announced(stages, groups, options),
+            )
+            for sentence in said_first:
                 watch.say(sentence)
             workbench = Workbench(make, files, watch, seed)
             code = _execute(measure(workbench), files, watch)
@@ -73,7 +77,27 @@ def bench(*, as_json: bool, **options: Any) -> int:
                 files.note("ended", f"broken off: {', '.join(workbench.broken)}")
             return code or (BROKEN_OFF if workbench.broken else 0)
     finally:
-        _present(out, as_json)
+        _present(files.path, as_json)
+
+
+def _files(options: Mapping[str, Any], systems: Sequence[str], missing: Sequence[str]) -> tuple[RunFiles, int]:
+    """A new run's directory, or one more part of the run there; and the seed. Raises HarnessError."""
+    into = options["into"]
+    if into is not None and options["out"] is not None:
+        raise UsageError("--out begins a run and --into adds to one: choose")
+    earlier = recording.read(into) if into is not None else None
+    drawn = earlier.seed if earlier else random.SystemRandom().randrange(SEEDS)
+    seed = drawn if options["seed"] is None else options["seed"]
+    began = datetime.now(UTC)
+    out = into or options["out"] or Path("results") / began.strftime(f"%Y-%m-%d-%H%M%S-bench-{options['matrix']}")
+    return RunFiles(out, _manifest(options, seed, systems, missing), earlier), seed
+
+
+def _taken(wanted: Sequence[Stage], left: Sequence[Stage]) -> Iterator[str]:
+    """What of the matrix the run has from an earlier part."""
+    before, now = (sum(block.counts for stage in stages for block in stage.blocks) for stages in (wanted, left))
+    if now < before:
+        yield f"{before - now} of {before} blocks belong to rounds that the run has already: they are not taken again"
 
 
 def _announced(stages: Sequence[Stage], groups: Sequence[str], options: Mapping[str, Any]) -> Iterator[str]:
@@ -124,16 +148,8 @@ def _present(out: Path, as_json: bool) -> None:
 def _manifest(options: Mapping[str, Any], seed: int, systems: Sequence[str], missing: Sequence[str]) -> dict[str, Any]:
     return {
         "kind": "bench",
-        "began": datetime.now(UTC).isoformat(timespec="seconds"),
-        "git": _git(),
-        "command": shlex.join(["dkv-harness", *sys.argv[1:]]),
+        **manifest.part(["dkv-harness"]),
         "seed": seed,
-        "host": {
-            "system": platform.platform(),
-            "processors": os.cpu_count(),
-            "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-            "load_average_before": os.getloadavg()[0],
-        },
         "versions": {"dkv": version("dkv"), "python": platform.python_version(), "wrk": wrk.version()},
         "systems": list(systems),
         "missing": list(missing),
@@ -145,19 +161,9 @@ def _manifest(options: Mapping[str, Any], seed: int, systems: Sequence[str], mis
     }
 
 
-def _git() -> str:
-    """The checkout's commit, "" where there is none."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=5.0, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip()
-
-
 def compare(before: Path, after: Path, *, as_json: bool) -> int:
     """Print what became of the first run's figures in the second. Raises HarnessError."""
-    from harness.bench import comparison, recording
+    from harness.bench import comparison
 
     runs = recording.read(before), recording.read(after)
     found = comparison.compare(*runs, random.Random(runs[0].seed))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.bench import burdens, calm, costs, failovers, first_writes, installs
+from harness.bench import burdens, calm, costs, failovers, first_writes, installs, offered, scaling
 from harness.bench.workbench import Workbench
 from harness.errors import UsageError
 
@@ -26,6 +26,9 @@ GROUPS: Mapping[str, Group] = {
     "costs": Group(costs.measure, 5, 2, "processor time, disk and wire for each set"),
     "keys": Group(burdens.measure, 1, 6, "memory and disk for each key, restart; 1e5 and 1e6 keys"),
     "install": Group(installs.measure, 3, 4, "p99 of sets while a snapshot of 1e6 keys is installed (dkv)"),
+    "openloop": Group(offered.measure, 5, 4, "latency of sets against the rate that is offered, in an open loop"),
+    "growth-nodes": Group(scaling.by_nodes, 5, 4, "sets a second with 3, 5 and 7 nodes, in turn"),
+    "growth-keys": Group(scaling.by_keys, 5, 7, "sets a second with 1e3, 1e5 and 1e6 keys, in turn"),
     "calm": Group(calm.measure, 1, 11, "elections without a reason in ten minutes under full load (dkv)"),
 }
 

@@ -6,6 +6,7 @@ Which cells stand together is asked of the cells themselves: those that differ i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -41,12 +42,17 @@ def gallery(recording: Recording, rng: Random) -> tuple[Chart, ...]:
         *_along(closed, "connections", "throughput", "connections"),
         *_mixes(closed),
         *_tails(cells),
+        *_offered(cells),
         *_along(closed, "nodes", "nodes", "nodes"),
         *_along(closed, "keys", "keys", "keys"),
+        *_grown(recording),
         *_along(closed, "value_bytes", "values", "size of a value"),
         *_strips(recording),
     )
 
+
+GROWN = {"rate-by-nodes": "nodes", "rate-by-keys": "keys"}
+"""Figures that were taken at several sizes → which size of theirs it is."""
 
 AXES = {
     "connections": ("by connections", ""),
@@ -116,10 +122,13 @@ def _mixes(cells: Cells) -> Iterator[Curves]:
 
 
 def _tails(cells: Cells) -> Iterator[Curves]:
-    """Latency distributions: of plain sets and gets under the usual load, and of every open loop."""
+    """Latency distributions: of plain sets and gets under the usual load, and of the open loop that is offered most
+    of those that most systems have."""
     usual = [cell for cell in cells if cell.operation in ("set", "get") and cell.loop is Loop.CLOSED]
     usual = [cell for cell in usual if cell == msgspec.structs.replace(_usual(cell), connections=BUSY)]
-    for cell in [*usual, *(cell for cell in cells if cell.loop is Loop.OPEN)]:
+    open_ones = [cell for cell in cells if cell.loop is Loop.OPEN]
+    widest = max(open_ones, key=lambda cell: (len(cells[cell]), cell.offered_per_s), default=None)
+    for cell in [*usual, *([widest] if widest else [])]:
         systems = {system: samples for system, samples in cells[cell].items() if any(one.completed for one in samples)}
         if not systems:
             continue
@@ -146,6 +155,73 @@ def _tail(system: str, samples: Sequence[Sample]) -> Line:
     rounds = [percentiles.told(sample) for sample in samples if sample.completed]
     points = tuple(Point(places[0][0], spread(ms for _, ms in places)) for places in zip(*rounds, strict=True))
     return Line(system, points, percentiles.curve([sample for sample in samples if sample.completed]))
+
+
+QUANTILES: tuple[tuple[str, statistics.Quantity], ...] = (
+    ("p50", statistics.p50), ("p99", statistics.p99), ("p99.9", lambda sample: sample.p999_ms),
+)  # fmt: skip
+
+
+def _offered(cells: Cells) -> Iterator[Curves]:
+    """Latency against the rate that an open loop offers, where it offered two at least."""
+    groups: dict[Cell, dict[int, Systems]] = {}
+    for cell, systems in cells.items():
+        if cell.loop is Loop.OPEN:
+            groups.setdefault(msgspec.structs.replace(cell, offered_per_s=0), {})[cell.offered_per_s] = systems
+    for group, of in groups.items():
+        if len(of) < 2:
+            continue
+        places = {place: of[place] for place in sorted(of)}
+        lines = tuple(replace(line, of=name) for name, quantity in QUANTILES for line in _lines(places, quantity))
+        yield Curves(
+            f"offered-{_stem(group)}",
+            f"{_sentence(numerals.work(group))}: how long an operation takes, by the rate that is offered",
+            findings.waits(places),
+            f"operations/s offered   (open loop, {_rest(group, 'offered_per_s')})",
+            "ms",
+            tuple((float(place), numerals.short(place)) for place in places),
+            lines,
+            log_y=True,
+        )
+
+
+def _grown(recording: Recording) -> Iterator[Curves]:
+    """Rates by size, where all sizes took turns."""
+    for name, axis in GROWN.items():
+        of = {
+            getattr(key, axis): systems
+            for key, systems in statistics.by_figure(recording.figures).items()
+            if key.name == name
+        }
+        if len(of) < 2:
+            continue
+        places = sorted(of)
+        how, unit = AXES[axis]
+        least, most = (
+            {system: spread(figure.value for figure in those).median for system, those in of[place].items()}
+            for place in (places[0], places[-1])
+        )
+        lines = tuple(
+            Line(
+                system,
+                tuple(
+                    Point(float(place), spread(figure.value for figure in of[place][system]))
+                    for place in places
+                    if system in of[place]
+                ),
+            )
+            for system in sorted({system for systems in of.values() for system in systems}, key=names.order)
+        )
+        rest = msgspec.structs.replace(numerals.USUAL, **{axis: 0})
+        yield Curves(
+            name,
+            f"{_sentence(numerals.work(rest))}: operations a second {how}",
+            findings.shares(least, most, f"From {numerals.short(places[0])} to {numerals.short(places[-1])}{unit}"),
+            f"{axis}   ({_rest(rest, axis)}; all sizes in turn)",
+            "operations/s",
+            tuple((float(place), numerals.short(place)) for place in places),
+            lines,
+        )
 
 
 def _forests(cells: Cells, rng: Random) -> Iterator[Forest]:
@@ -183,6 +259,8 @@ def _strips(recording: Recording) -> Iterator[Strip]:
         if isinstance(target.measure, targets.Once) and not target.measure.peer
     }
     for key, systems in statistics.by_figure(recording.figures).items():
+        if key.name in GROWN:
+            continue
         rows = tuple(
             (system, spread(figure.value for figure in systems[system])) for system in sorted(systems, key=names.order)
         )

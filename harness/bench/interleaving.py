@@ -6,7 +6,7 @@ the samples of one round is some seconds: ratios are taken pair by pair. Round 0
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.bench.measurements import Cell
@@ -57,6 +57,19 @@ def stages(
         blocks = tuple(block for cell in here for block in _blocks(cell, systems, rounds, is_able))
         taking_part = tuple(system for system in systems if any(block.system == system for block in blocks))
         found.append(Stage(nodes, keys, taking_part, blocks))
+    return tuple(found)
+
+
+def remaining(stages: Iterable[Stage], taken: Collection[tuple[Cell, int]]) -> tuple[Stage, ...]:
+    """What is left of them when these rounds are there: rounds as a whole, because nobody can take his turn later."""
+    found = []
+    for stage in stages:
+        blocks = [block for block in stage.blocks if (block.cell, block.round) not in taken]
+        wanted = {(block.system, block.cell) for block in blocks if block.counts}
+        left = tuple(block for block in blocks if (block.system, block.cell) in wanted)
+        systems = tuple(system for system in stage.systems if any(block.system == system for block in left))
+        if left:
+            found.append(Stage(stage.nodes, stage.keys, systems, left))
     return tuple(found)
 
 

@@ -34,9 +34,9 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """One system under one cell's load for ``duration_s``. Latencies in ms, of what succeeded (open loop: from the
-    intended start); CPU in cores. ``completed`` counts operations: a batch of 100 is 100. ``histogram``: HDR V2
-    encoded, microseconds, "" where the generator gives none."""
+    """One system under one cell's load for ``duration_s``, ``started_s`` after its part of the run began. Latencies in
+    ms, of what succeeded (open loop: from the intended start); CPU in cores. ``completed`` counts operations: a batch
+    of 100 is 100. ``histogram``: HDR V2 encoded, microseconds, "" where the generator gives none."""
 
     system: str
     cell: Cell
@@ -56,6 +56,8 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     busiest_cores: float
     load_average: float
     histogram: str = ""
+    part: int = 1
+    """Of a run that was measured in parts (``bench --into``)."""
 
     @property
     def rate_per_s(self) -> float:
@@ -74,3 +76,4 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     nodes: int = 3
     keys: int = 0
     note: str = ""
+    part: int = 1

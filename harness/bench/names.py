@@ -9,6 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 OURS = "dkv"
+NOT_AT_HAND = {
+    "seed": "a program in Go that no package has",
+    "rqlite": "no package has it",
+    "etcd-grpc": "no packaged native client that would not be what limits it",
+}
+"""Systems that were asked about and that the bench has no contender for, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,8 @@ FIGURES: dict[str, FigureName] = {
     "cpu-per-operation": FigureName("processor per set, all nodes"),
     "install-time": FigureName("snapshot install at a new node"),
     "install-p99-ratio": FigureName("p99 of sets while a snapshot is installed, beside the usual"),
+    "rate-by-nodes": FigureName("sets at the leader, 64 connections, as the cluster grows", more_is_better=True),
+    "rate-by-keys": FigureName("sets at the leader, 64 connections, as the keys grow", more_is_better=True),
     "log-path-rate": FigureName("Raft and log in process, 64 outstanding", more_is_better=True),
     "log-path-sustained-rate": FigureName(
         "Raft and log in process over 60 s, checkpoints included", more_is_better=True

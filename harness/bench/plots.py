@@ -97,13 +97,14 @@ def _page(chart: Chart, body_in: float, left_in: float, head_in: float = HEAD_IN
 
 
 def _curves(chart: Curves) -> Figure:
-    rows = math.ceil(len(chart.lines) / LEGEND_COLUMNS)
+    rows = math.ceil(len({line.system for line in chart.lines}) / LEGEND_COLUMNS)
     figure, axes = _page(chart, 3.3, 0.85, HEAD_IN + (rows - 1) * 0.24)
     count = len(chart.lines)
     for place, line in enumerate(chart.lines):
         _line(axes, chart, line, (place - (count - 1) / 2) * min(0.14, 0.6 / count))
     if chart.log_x:
         axes.set_xscale("log")
+    _name_ends(axes, chart)
     if chart.log_y:
         axes.set_yscale("log")
     else:
@@ -115,6 +116,22 @@ def _curves(chart: Curves) -> Figure:
     axes.set_ylabel(chart.y_label)
     _legend(figure, axes)
     return figure
+
+
+DASHES: dict[str, Any] = {"p50": (0, (1, 1.6)), "p99.9": (0, (5, 2))}
+"""Of lines that are one of several of a system; the one that is compared, p99, is whole."""
+NUDGES = {"p99": -9.0, "p99.9": 2.0}
+"""In points, up: so far their names stand from the ends of the lines, which may meet."""
+
+
+def _name_ends(axes: Axes, chart: Curves) -> None:
+    """Which quantity a line is, at its end: colours and marks are the systems'."""
+    for line in chart.lines:
+        if line.of and line.points:
+            last = line.points[-1]
+            at, away = (last.x, last.y.median), (9.0, NUDGES.get(line.of, -3.5))
+            colour = names.look(line.system).light
+            axes.annotate(line.of, at, xytext=away, textcoords="offset points", fontsize=9, color=colour)
 
 
 def _line(axes: Axes, chart: Curves, line: Line, dodge: float) -> None:
@@ -130,10 +147,11 @@ def _line(axes: Axes, chart: Curves, line: Line, dodge: float) -> None:
     style: dict[str, Any] = {"color": look.light, "zorder": 4 if ours else 3}
     if chart.joined:
         path = line.curve or tuple(zip(xs, ys, strict=True))
-        axes.plot([x for x, _ in path], [y for _, y in path], linewidth=2.4 if ours else 1.5, **style)
+        dash = DASHES.get(line.of, "-")
+        axes.plot([x for x, _ in path], [y for _, y in path], linewidth=2.4 if ours else 1.5, linestyle=dash, **style)
     axes.errorbar(
         xs, ys, yerr=whiskers, fmt=look.mark, markersize=8 if ours else 7.5, markeredgecolor=PAPER, markeredgewidth=0.7,
-        elinewidth=1.2, capsize=2.5, label=look.label, **style,
+        elinewidth=1.2, capsize=2.5, label=look.label if line.of in ("", "p99") else None, **style,
     )  # fmt: skip
 
 

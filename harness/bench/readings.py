@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from harness.bench import statistics
 from harness.bench.intervals import Interval, of_median, of_paired_ratio, of_ratio_of_medians
 from harness.bench.measurements import Cell, Figure, Sample
-from harness.bench.names import OURS, look
+from harness.bench.names import NOT_AT_HAND, OURS, look
 from harness.bench.numerals import NOTHING, extent, number, ratio
 from harness.bench.recording import Recording
 from harness.bench.statistics import FigureKey, Pair, Spread
-from harness.bench.targets import QUANTITIES, TARGETS, UNITS, Alone, Beside, Itself, Of, Once, Target
+from harness.bench.targets import QUANTITIES, TARGETS, UNITS, Alone, Beside, Grown, Once, Target
 
 if TYPE_CHECKING:
     from random import Random
@@ -44,13 +44,18 @@ class Reading:
     interval: Interval | None = None
     detail: str = ""
     """Both medians of a ratio."""
+    parts: tuple[int, ...] = ()
+    """Of the run, in which it was measured."""
 
     @property
     def remark(self) -> str:
-        """What weakens the outcome; "" if nothing does."""
+        """What weakens the outcome, or why there is none; "" if nothing does."""
         if self.values is None or self.interval is None:
-            return ""
+            peer = getattr(self.target.measure, "peer", "")
+            return f"{look(peer).label} is not at hand: {NOT_AT_HAND[peer]}" if peer in NOT_AT_HAND else ""
         said = [self.values.few] if self.values.few else []
+        if len(self.parts) > 1:
+            said.append("not all measured in one part of the run")
         if self.interval.low < self.target.limit < self.interval.high:
             said.append("the interval holds the target")
         return "; ".join(said)
@@ -70,18 +75,17 @@ def _read(target: Target, cells: Cells, figures: Figures, rng: Random) -> Readin
     match target.measure:
         case Beside() as beside:
             return _beside(target, beside, cells, rng)
-        case Itself(cell, usual, of):
-            ours, usually = (_values(cells.get(place, {}), of) for place in (cell, usual))
-            return _apart(target, ours, usually, UNITS[of], rng)
         case Alone(wanted, of):
-            measured = (_values(cells[cell], of) for cell in wanted if OURS in cells.get(cell, {}))
-            return _alone(target, next(measured, []), rng)
+            samples = next((cells[cell][OURS] for cell in wanted if OURS in cells.get(cell, {})), ())
+            return _alone(target, [QUANTITIES[of](sample) for sample in samples], _parts(samples), rng)
         case Once() as once:
             return _once(target, once, figures, rng)
+        case Grown() as grown:
+            return _grown(target, grown, figures, rng)
 
 
-def _values(systems: Mapping[str, Sequence[Sample]], of: Of) -> list[float]:
-    return [QUANTITIES[of](sample) for sample in systems.get(OURS, ())]
+def _parts(*measured: Sequence[Sample | Figure]) -> tuple[int, ...]:
+    return tuple(sorted({one.part for those in measured for one in those}))
 
 
 def _beside(target: Target, beside: Beside, cells: Cells, rng: Random) -> Reading:
@@ -89,10 +93,11 @@ def _beside(target: Target, beside: Beside, cells: Cells, rng: Random) -> Readin
     ours = [cells[cell] for cell in beside.cells if OURS in cells.get(cell, {})]
     both = next((systems for systems in ours if peer in systems), None)
     if both:
-        return _paired(target, statistics.pairs(both[OURS], both[peer], QUANTITIES[of]), UNITS[of], rng)
+        pairs = statistics.pairs(both[OURS], both[peer], QUANTITIES[of])
+        return _paired(target, pairs, UNITS[of], _parts(both[OURS], both[peer]), rng)
     if not ours:
         return _unmeasured(target)
-    median = statistics.spread(_values(ours[0], of)).median
+    median = statistics.spread(map(QUANTITIES[of], ours[0][OURS])).median
     return _unmeasured(target, f"{number(median)} {UNITS[of]}, and no {look(peer).label} beside it")
 
 
@@ -107,9 +112,17 @@ def _once(target: Target, once: Once, figures: Figures, rng: Random) -> Reading:
         return _unmeasured(target)
     ours = [figure.value for figure in found[OURS]]
     if not once.peer:
-        return _alone(target, ours, rng)
+        return _alone(target, ours, _parts(found[OURS]), rng)
     theirs = [figure.value for figure in found[once.peer]]
-    return _apart(target, ours, theirs, once.unit, rng)
+    return _apart(target, ours, theirs, once.unit, _parts(found[OURS], found[once.peer]), rng)
+
+
+def _grown(target: Target, grown: Grown, figures: Figures, rng: Random) -> Reading:
+    """Sizes took turns in each round, so they are paired as systems are."""
+    found = {key.keys: systems[OURS] for key, systems in figures.items() if key.name == grown.name and OURS in systems}
+    large, usual = found.get(grown.keys, ()), {figure.round: figure.value for figure in found.get(grown.usual, ())}
+    pairs = [(figure.value, usual[figure.round]) for figure in large if figure.round in usual]
+    return _paired(target, pairs, grown.unit, _parts(large), rng)
 
 
 def _unmeasured(target: Target, detail: str = "") -> Reading:
@@ -120,25 +133,27 @@ def _outcome(target: Target, value: float) -> Outcome:
     return Outcome.MET if target.meets(value) else Outcome.MISSED
 
 
-def _paired(target: Target, pairs: Sequence[Pair], unit: str, rng: Random) -> Reading:
+def _paired(target: Target, pairs: Sequence[Pair], unit: str, parts: tuple[int, ...], rng: Random) -> Reading:
     pair_by_pair = statistics.ratios(pairs)
     if pair_by_pair is None:
         return _unmeasured(target)
     ours, theirs = (statistics.spread(side).median for side in zip(*pairs, strict=True))
     value = statistics.ratio(ours, theirs)
     detail = f"{number(ours)} {unit} beside {number(theirs)} {unit}; pair by pair {number(pair_by_pair.median)}"
-    return Reading(target, _outcome(target, value), value, pair_by_pair, of_paired_ratio(pairs, rng), detail)
+    return Reading(target, _outcome(target, value), value, pair_by_pair, of_paired_ratio(pairs, rng), detail, parts)
 
 
-def _alone(target: Target, values: Sequence[float], rng: Random) -> Reading:
+def _alone(target: Target, values: Sequence[float], parts: tuple[int, ...], rng: Random) -> Reading:
     if not values:
         return _unmeasured(target)
     found = statistics.spread(values)
-    detail = extent(found)
-    return Reading(target, _outcome(target, found.median), found.median, found, of_median(values, rng), detail)
+    interval = of_median(values, rng)
+    return Reading(target, _outcome(target, found.median), found.median, found, interval, extent(found), parts)
 
 
-def _apart(target: Target, ours: Sequence[float], theirs: Sequence[float], unit: str, rng: Random) -> Reading:
+def _apart(
+    target: Target, ours: Sequence[float], theirs: Sequence[float], unit: str, parts: tuple[int, ...], rng: Random
+) -> Reading:
     """Of what was not taken in turn."""
     if not ours or not theirs:
         return _unmeasured(target)
@@ -146,7 +161,8 @@ def _apart(target: Target, ours: Sequence[float], theirs: Sequence[float], unit:
     value = statistics.ratio(mine.median, other.median)
     fewer = mine if mine.count <= other.count else other
     detail = f"{number(mine.median)} {unit} beside {number(other.median)} {unit}"
-    return Reading(target, _outcome(target, value), value, fewer, of_ratio_of_medians(ours, theirs, rng), detail)
+    interval = of_ratio_of_medians(ours, theirs, rng)
+    return Reading(target, _outcome(target, value), value, fewer, interval, detail, parts)
 
 
 def measured(reading: Reading) -> str:

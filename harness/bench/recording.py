@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
+from harness.bench.manifest import CONTINUED
 from harness.bench.measurements import Figure, Sample
 from harness.errors import Refused
 
@@ -25,6 +26,11 @@ class Recording:
     manifest: Mapping[str, Any]
     samples: tuple[Sample, ...]
     figures: tuple[Figure, ...]
+
+    @property
+    def parts(self) -> Sequence[Mapping[str, Any]]:
+        """What each part of the run says of itself; the first is the manifest."""
+        return [self.manifest, *self.manifest.get(CONTINUED, ())]
 
     @property
     def processors(self) -> int | None:

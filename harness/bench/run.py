@@ -7,14 +7,13 @@ leads than before, part of the load met an election or the wrong node: the block
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Sequence
 
 from harness.bench import interleaving, matrix, traffic
 from harness.bench.contenders import Contender, Unmeasurable
 from harness.bench.interleaving import Block, Stage
-from harness.bench.measurements import Cell, Sample
-from harness.bench.measuring import Measured, measure
+from harness.bench.measurements import Cell
+from harness.bench.measuring import Measured, measure, sample
 from harness.bench.workbench import Workbench
 
 ATTEMPTS = 5
@@ -28,7 +27,6 @@ class Run:
 
     def __init__(self, bench: Workbench, stages: Sequence[Stage], seconds: float) -> None:
         self._bench, self._stages, self._seconds = bench, stages, seconds
-        self._began = time.monotonic()
         self._value_bytes: dict[str, int] = {}
         """System → size of the values that its keys have now."""
         self._unmeasurable: set[tuple[str, Cell]] = set()
@@ -53,7 +51,7 @@ class Run:
         for _ in range(ATTEMPTS):
             leader = await contender.resume_all()
             await self._fill(contender, block.cell)
-            started_s = time.monotonic() - self._began
+            started_s = self._bench.elapsed_s
             rng = random.Random(f"{self._bench.seed} {matrix.name(block.cell)} {block.round}")
             seconds = interleaving.block_s(block, self._seconds)
             try:
@@ -67,7 +65,7 @@ class Run:
             await contender.pause_all()
             if after == leader:
                 if block.counts:
-                    self._keep(block, measured, sample(block, contender.generator(block.cell), started_s, measured))
+                    self._keep(block, measured, contender.generator(block.cell), started_s)
                 return
             self._bench.remark(
                 f"{_described(block)}: the leadership moved from {leader.name} to {after.name} (term {leader.term} to "
@@ -84,7 +82,8 @@ class Run:
             await contender.fill(cell.keys, traffic.Values(cell.value_bytes, rng))
             self._value_bytes[contender.name] = cell.value_bytes
 
-    def _keep(self, block: Block, measured: Measured, taken: Sample) -> None:
+    def _keep(self, block: Block, measured: Measured, generator: str, started_s: float) -> None:
+        taken = sample(block.system, block.cell, block.round, generator, started_s, measured)
         self._bench.sample(taken)
         if taken.generator_cores > BUSY_GENERATOR:
             self._bench.remark(
@@ -97,29 +96,3 @@ class Run:
 def _described(block: Block) -> str:
     turn = f"round {block.round}" if block.counts else "warming up"
     return f"{block.system}: {matrix.name(block.cell)}, {turn}"
-
-
-def sample(block: Block, generator: str, started_s: float, measured: Measured) -> Sample:
-    """What is kept of a block."""
-    counted, used = measured.counted, measured.used
-    p50, p90, p99, p999, most = counted.latencies.percentiles_ms((50, 90, 99, 99.9, 100))
-    return Sample(
-        system=block.system,
-        cell=block.cell,
-        round=block.round,
-        started_s=round(started_s, 3),
-        duration_s=counted.duration_s,
-        generator=generator,
-        completed=counted.completed,
-        failed=counted.failed,
-        p50_ms=p50,
-        p90_ms=p90,
-        p99_ms=p99,
-        p999_ms=p999,
-        max_ms=most,
-        generator_cores=round(counted.cpu_s / counted.duration_s, 3),
-        server_cores=round(used.servers, 3),
-        busiest_cores=round(used.busiest, 3),
-        load_average=round(measured.load_average, 2),
-        histogram=counted.latencies.encoded(),
-    )

@@ -12,8 +12,9 @@ from typing import Any
 
 import msgspec
 
+from harness.bench.manifest import CONTINUED, check_same
 from harness.bench.measurements import Figure, Sample
-from harness.bench.recording import FIGURES, MANIFEST, SAMPLES
+from harness.bench.recording import FIGURES, MANIFEST, SAMPLES, Recording
 from harness.errors import Refused
 
 NODES = "nodes"
@@ -21,14 +22,31 @@ NODES = "nodes"
 
 
 class RunFiles:
-    """``path`` must not hold a run already. ``manifest``: said at the start, added to by ``note`` and ``add``."""
+    """``manifest``: said at the start, added to by ``note`` and ``add``. Without ``earlier`` there must be no run yet.
 
-    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
-        if any((path / name).exists() for name in (MANIFEST, SAMPLES, FIGURES)):
-            raise Refused(f"{path} holds a run already, which would be mixed with this one: choose another --out")
+    ``earlier``: the run that is there, of which this is one part more. Rounds of its figures go on counting, so that
+    what is compared round by round was taken in one part. ``taken``: rounds of cells that it has.
+    """
+
+    def __init__(self, path: Path, manifest: dict[str, Any], earlier: Recording | None = None) -> None:
+        if earlier is None and any((path / name).exists() for name in (MANIFEST, SAMPLES, FIGURES)):
+            raise Refused(
+                f"{path} holds a run already, which would be mixed with this one: choose another --out, or add to it "
+                "by --into"
+            )
+        self.path, self._part, self._manifest = path, manifest, manifest
+        samples, figures = (earlier.samples, earlier.figures) if earlier else ((), ())
+        if earlier is not None:
+            check_same(earlier.manifest, manifest)
+            self._manifest = {**earlier.manifest, CONTINUED: [*earlier.manifest.get(CONTINUED, ()), manifest]}
+        self._number = 1 + len(self._manifest.get(CONTINUED, ()))
+        self.taken = frozenset((sample.cell, sample.round) for sample in samples)
+        self._rounds: dict[str, int] = {}
+        for figure in figures:
+            self._rounds[figure.name] = max(figure.round, self._rounds.get(figure.name, 0))
         path.mkdir(parents=True, exist_ok=True)
-        self.path = path
-        self._manifest = manifest
+        for name in (SAMPLES, FIGURES):
+            _cut(path / name)
         self._save()
 
     @property
@@ -38,15 +56,16 @@ class RunFiles:
 
     def sample(self, sample: Sample) -> None:
         """One line more."""
-        self._append(SAMPLES, sample)
+        self._append(SAMPLES, msgspec.structs.replace(sample, part=self._number))
 
     def figure(self, figure: Figure) -> None:
         """One line more."""
-        self._append(FIGURES, figure)
+        number = figure.round + self._rounds.get(figure.name, 0)
+        self._append(FIGURES, msgspec.structs.replace(figure, round=number, part=self._number))
 
     def note(self, name: str, value: Any) -> None:
-        """A field of the manifest."""
-        self._manifest[name] = value
+        """A field of what this part says of itself."""
+        self._part[name] = value
         self._save()
 
     def describe(self, contender: str, configuration: Mapping[str, Any]) -> None:
@@ -70,3 +89,10 @@ class RunFiles:
         draft = self.path / f"{MANIFEST}.new"
         draft.write_bytes(msgspec.json.format(msgspec.json.encode(self._manifest), indent=2) + b"\n")
         os.replace(draft, self.path / MANIFEST)
+
+
+def _cut(path: Path) -> None:
+    """A last line that was not written to its end would spoil the next."""
+    if path.is_file():
+        data = path.read_bytes()
+        os.truncate(path, data.rfind(b"\n") + 1)

@@ -139,12 +139,16 @@ def setup(run: Recording) -> Iterator[str]:
         "host": _host(host) if isinstance(host, Mapping) else host,
         "versions": manifest.get("versions"),
         "left out": manifest.get("missing"),
+        "not at hand": "; ".join(f"{names.look(name).label}, {why}" for name, why in names.NOT_AT_HAND.items()),
         "command": f"`{manifest['command']}`" if manifest.get("command") else None,
         "commit": manifest.get("git") or manifest.get("git_sha"),
         "seed": manifest.get("seed"),
         "begun": manifest.get("began"),
     }
     yield from (f"{label}: {_flat(value)}" for label, value in told.items() if value not in (None, "", [], {}))
+    for number, part in enumerate(run.parts[1:], 2):
+        load = numerals.number(part.get("host", {}).get("load_average_before", 0.0))
+        yield f"part {number}: `{part.get('command')}`, begun {part.get('began')}, load average before {load}"
     for what, configuration in manifest.get("configurations", {}).items():
         yield f"{what}: {configuration.get('durability', '')}"
     if not run.samples:
@@ -189,6 +193,7 @@ def as_data(run: Recording, read: Sequence[Reading]) -> dict[str, Any]:
                 "value": reading.value,
                 "interval": reading.interval,
                 "rounds": _numbers(reading.values),
+                "parts": reading.parts,
                 "remark": reading.remark,
             }
             for reading in read

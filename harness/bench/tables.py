@@ -28,16 +28,17 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def targets(readings: Sequence[Reading]) -> str:
     """What was asked for, and what was found."""
-    head = ("what", "target", " measured [interval]", "of", " rounds", "", "remark")
-    return markdown(head, map(_target, readings))
+    in_parts = any(part > 1 for reading in readings for part in reading.parts)
+    head = ("what", "target", " measured [interval]", "of", " rounds", *((" part",) if in_parts else ()), "", "remark")
+    return markdown(head, (_target(reading, in_parts) for reading in readings))
 
 
-def _target(reading: Reading) -> tuple[str, ...]:
+def _target(reading: Reading, in_parts: bool) -> tuple[str, ...]:
     rounds = "" if reading.values is None else str(reading.values.count)
     target = reading.target
-    return (
-        target.what, target.wanted, measured(reading), reading.detail, rounds, MARKS[reading.outcome], reading.remark
-    )  # fmt: skip
+    part = (", ".join(map(str, reading.parts)),) if in_parts else ()
+    mark = MARKS[reading.outcome]
+    return (target.what, target.wanted, measured(reading), reading.detail, rounds, *part, mark, reading.remark)
 
 
 def operations(recording: Recording, rng: Random) -> Iterator[tuple[str, str]]:
@@ -103,7 +104,11 @@ def _ratio(cell: Cell, systems: Mapping[str, Sequence[Sample]], peer: str, rng: 
 
 def figures(recording: Recording, rng: Random) -> str:
     """What happens once, with its distribution; "" without figures."""
-    head = ("what", "system", " measurements", " median", " p90", " least–greatest", f" {OURS} / system")
+    in_parts = len(recording.parts) > 1
+    head = (
+        *("what", "system", " measurements", " median", " p90", " least–greatest", f" {OURS} / system"),
+        *((" part",) if in_parts else ()),
+    )
     rows: list[tuple[str, ...]] = []
     for key, systems in statistics.by_figure(recording.figures).items():
         ours = [figure.value for figure in systems.get(OURS, ())]
@@ -123,6 +128,7 @@ def figures(recording: Recording, rng: Random) -> str:
                     numerals.number(found.quantile(0.9)),
                     numerals.extent(found),
                     beside,
+                    *((", ".join(map(str, sorted({figure.part for figure in systems[system]}))),) if in_parts else ()),
                 )
             )
     return markdown(head, rows) if rows else ""

@@ -8,15 +8,19 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from harness.bench.contenders import Contender
 from harness.bench.measurements import Figure, Sample
 from harness.bench.run_files import RunFiles
 from harness.bench.watch import Watch
 from harness.errors import HarnessError
+
+Item = TypeVar("Item")
 
 Make = Callable[[str, int, str], Contender]
 """System, number of nodes, name of the directory → a contender that was not started."""
@@ -31,6 +35,12 @@ class Workbench:
     watch: Watch
     seed: int
     broken: list[str] = field(default_factory=list)
+    began_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Since this part of the run began."""
+        return round(time.monotonic() - self.began_s, 3)
 
     @asynccontextmanager
     async def part(self, what: str) -> AsyncIterator[None]:
@@ -103,7 +113,7 @@ class Workbench:
         self.watch.say(sentence)
 
 
-def in_turn(systems: Sequence[str], number: int) -> list[str]:
+def in_turn(all_of_them: Sequence[Item], number: int) -> list[Item]:
     """Another one first each time."""
-    first = number % len(systems) if systems else 0
-    return [*systems[first:], *systems[:first]]
+    first = number % len(all_of_them) if all_of_them else 0
+    return [*all_of_them[first:], *all_of_them[:first]]

@@ -20,10 +20,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from harness.bench import summary
+from harness.bench import manifest, recording, summary
 from harness.bench.measurements import Figure
+from harness.bench.run_files import RunFiles
 
 HERE = Path(__file__).resolve()
 ELECTION_S = 10.0
@@ -80,7 +79,10 @@ class Cluster:
         for node in self.nodes:
             node.ask("addresses", addresses)
         self.leader = self._wait_leader()
-        self.followers = [node for node in self.nodes if node is not self.leader]
+
+    @property
+    def followers(self) -> list[Process]:
+        return [node for node in self.nodes if node is not self.leader]
 
     def _wait_leader(self) -> Process:
         give_up = time.monotonic() + ELECTION_S
@@ -92,6 +94,7 @@ class Cluster:
         raise TimeoutError(f"no leader within {ELECTION_S} s")
 
     def measure(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        self.leader = self._wait_leader()  # another one perhaps, since the last window or the many keys
         before = [node.ask("cpu") for node in self.followers]
         result: dict[str, Any] = self.leader.ask("load", arguments)
         used = [node.ask("cpu") - cpu for node, cpu in zip(self.followers, before, strict=True)]
@@ -149,15 +152,17 @@ def cpu_us(run: dict[str, Any]) -> float:
     return float(run["leader_cpu_us"] + 2 * run["follower_cpu_us"])
 
 
+PROGRAM = ("python", "-m", "tests.benchmarks.raft_path")
+
+
 def record(run_directory: Path, runs: Sequence[dict[str, Any]], keys: int) -> None:
     """Add what one tree made at 64 outstanding to a run of ``dkv-harness bench``, and its summary says so too."""
     names = ("log-path-sustained-rate", "log-path-p99") if keys >= MANY_KEYS else ("log-path-rate",)
-    with (run_directory / "figures.jsonl").open("ab") as lines:
-        for number, run in enumerate(runs, 1):
-            for name in names:
-                column, unit = ("p99_ms", "ms") if name.endswith("p99") else ("rate", "/s")
-                figure = Figure(system="dkv", name=name, round=number, value=run[column], unit=unit, keys=keys)
-                lines.write(msgspec.json.encode(figure) + b"\n")
+    files = RunFiles(run_directory, manifest.part(PROGRAM), recording.read(run_directory))
+    for number, run in enumerate(runs, 1):
+        for name in names:
+            column, unit = ("p99_ms", "ms") if name.endswith("p99") else ("rate", "/s")
+            files.figure(Figure(system="dkv", name=name, round=number, value=run[column], unit=unit, keys=keys))
     summary.write(run_directory)
 
 
@@ -175,6 +180,8 @@ def main() -> None:
     parser.add_argument("--profile", metavar="ORDER", help="tottime, cumtime: where a leader and a follower spend it")
     parser.add_argument("--record", type=Path, metavar="RUN", help="add set:64 to this run of dkv-harness bench")
     options = parser.parse_args()
+    if options.record is not None:
+        manifest.check_same(recording.read(options.record).manifest, manifest.part(PROGRAM))  # before, not after
     trees = {"A": HERE.parents[2]}
     if options.against is not None:
         trees = {"A": options.against.resolve(), "B": HERE.parents[2]}

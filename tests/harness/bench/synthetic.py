@@ -127,6 +127,15 @@ def figures(rng: Random, systems: Sequence[str] = tuple(SPEEDS)) -> list[Figure]
         for keys in (100_000, 1_000_000)
         for one in range(3)
     ]
+    found += [
+        Figure(system=system, name=name, round=one, value=rng.uniform(6e3, 9e3), unit="/s", nodes=nodes, keys=keys)
+        for name, nodes, keys in (
+            *(("rate-by-nodes", nodes, 1_000) for nodes in (3, 5, 7)),
+            *(("rate-by-keys", 3, keys) for keys in (1_000, 100_000, 1_000_000)),
+        )
+        for one in range(5)
+        for system in systems[:2]
+    ]
     found.append(Figure(system="dkv", name="memory-per-key", round=0, value=371.0, unit="B", keys=1_000_000))
     return found
 

@@ -59,3 +59,14 @@ def test_warm_ups_do_not_count_and_are_short() -> None:
 def test_the_quick_matrix_beside_etcd_takes_at_most_twelve_minutes_as_it_comes() -> None:
     stages = interleaving.stages(matrix.quick(), ("dkv", "etcd"), 5, matrix.is_able)
     assert 300.0 < interleaving.estimate_s(stages, 4.0) <= 720.0
+
+
+def test_rounds_that_are_there_are_not_taken_again_and_nobody_takes_his_turn_later() -> None:
+    cells = matrix.quick()[:2]
+    stages = interleaving.stages(cells, SYSTEMS, 3, matrix.is_able)
+    (left,) = interleaving.remaining(stages, {(cells[0], number) for number in (1, 2, 3)} | {(cells[1], 1)})
+    assert {block.cell for block in left.blocks} == {cells[1]}
+    for system in SYSTEMS:
+        assert [block.round for block in left.blocks if block.system == system] == [0, 2, 3], "a warm-up again"
+    assert interleaving.remaining(stages, {(cell, number) for cell in cells for number in (1, 2, 3)}) == ()
+    assert interleaving.remaining(stages, ()) == stages

@@ -29,7 +29,7 @@ def run() -> Recording:
         synthetic.set_cell(keys=1_000_000),
         synthetic.set_cell(value_bytes=1_024),
         *(synthetic.set_cell(operation=f"ycsb-{letter}", level="linearizable") for letter in "ab"),
-        synthetic.set_cell(loop=Loop.OPEN, offered_per_s=500),
+        *(synthetic.set_cell(loop=Loop.OPEN, offered_per_s=offered) for offered in (500, 2_000)),
     ]
     rng = Random(1)
     samples, figures = synthetic.samples(rng, 5, SYSTEMS, wanted), synthetic.figures(rng, SYSTEMS)
@@ -44,8 +44,9 @@ def drawn(run: Recording) -> dict[str, Chart]:
 def test_all_that_the_data_allow(run: Recording, drawn: dict[str, Chart]) -> None:
     assert list(drawn) == [
         "ratios-etcd", "ratios-zookeeper", "throughput-set-leader", "mixes-linearizable-mixed-leader",
-        "latency-set-leader", "latency-linearizable-get-leader", "latency-set-leader-open-500", "nodes-set-leader",
-        "keys-set-leader", "values-set-leader", "failover-3-nodes", "first-write-3-nodes", "first-write-5-nodes",
+        "latency-set-leader", "latency-linearizable-get-leader", "latency-set-leader-open-2000", "offered-set-leader",
+        "nodes-set-leader", "keys-set-leader", "rate-by-nodes", "rate-by-keys", "values-set-leader",
+        "failover-3-nodes", "first-write-3-nodes", "first-write-5-nodes",
     ]  # fmt: skip
     assert len(drawn) == len(gallery(run, Random(1))), "two charts would be one file"
 
@@ -69,6 +70,25 @@ def test_titles_and_findings_tell_what_the_points_say(drawn: dict[str, Chart]) -
     assert drawn["keys-set-leader"].finding.startswith("From 1k to 1M keys dkv keeps")
     assert drawn["values-set-leader"].finding.startswith("From 16 B to 1 KiB dkv keeps")
     assert drawn["failover-3-nodes"].finding.startswith("Median: dkv 0.0")
+
+
+def test_an_open_loop_is_drawn_against_what_it_offers(drawn: dict[str, Chart]) -> None:
+    offered = drawn["offered-set-leader"]
+    assert isinstance(offered, Curves)
+    assert [name for _, name in offered.ticks] == ["500", "2k"]
+    assert {(line.system, line.of) for line in offered.lines} == {
+        (system, of) for system in SYSTEMS for of in ("p50", "p99", "p99.9")
+    }
+    assert offered.finding.startswith("p99 at 2,000/s: dkv ")
+    assert plots.svg(offered).count(">p99.9<") == len(SYSTEMS)
+
+
+def test_growth_is_drawn_where_all_sizes_took_turns(drawn: dict[str, Chart]) -> None:
+    for stem, finding in (("rate-by-nodes", "From 3 to 7 nodes dkv"), ("rate-by-keys", "From 1k to 1M keys dkv")):
+        chart = drawn[stem]
+        assert isinstance(chart, Curves)
+        assert chart.finding.startswith(finding)
+        assert [len(line.points) for line in chart.lines] == [3, 3]
 
 
 def test_ratios_have_every_cell_and_the_targets_that_were_set(drawn: dict[str, Chart]) -> None:

@@ -214,6 +214,46 @@ def test_two_runs_are_never_mixed(scene: Scene) -> None:
         RunFiles(scene.path, {})
 
 
+def figure(number: int, **changes: Any) -> Figure:
+    return Figure(system="dkv", name="failover", round=number, value=1.0, unit="s", **changes)
+
+
+@pytest.mark.asyncio
+async def test_a_run_is_measured_in_parts_and_each_thing_knows_its_own(scene: Scene) -> None:
+    await scene.run(SET)
+    scene.bench.files.figure(figure(1))
+    earlier = recording.read(scene.path)
+    files = RunFiles(scene.path, {"git": earlier.manifest.get("git"), "command": "more"}, earlier)
+    assert files.taken == {(SET, 1), (SET, 2)}
+    files.figure(figure(1, nodes=5))
+    files.note("ended", "interrupted")
+    files.add("remarks", "of both")
+    both = recording.read(scene.path)
+    assert [(one.round, one.part) for one in both.figures] == [(1, 1), (2, 2)], "rounds go on counting"
+    assert {sample.part for sample in both.samples} == {1}
+    assert [part.get("ended") for part in both.parts] == ["complete", "interrupted"]
+    assert both.parts[1]["command"] == "more"
+    assert both.manifest["remarks"][-1] == "of both"
+
+
+@pytest.mark.parametrize("differs", [{"git": "other"}, {"host": {"processors": 64}}], ids=["commit", "machine"])
+def test_parts_of_a_run_are_of_one_machine_and_one_commit(scene: Scene, differs: dict[str, Any]) -> None:
+    scene.bench.files.figure(figure(1))
+    earlier = recording.read(scene.path)
+    before = (scene.path / recording.MANIFEST).read_bytes()
+    with pytest.raises(Refused, match="Begin a run of its own"):
+        RunFiles(scene.path, {"git": None, **differs}, earlier)
+    assert (scene.path / recording.MANIFEST).read_bytes() == before
+
+
+def test_a_line_that_was_cut_off_does_not_spoil_the_next(scene: Scene) -> None:
+    scene.bench.files.figure(figure(1))
+    with (scene.path / recording.FIGURES).open("ab") as lines:
+        lines.write(b'{"system": "dk')
+    RunFiles(scene.path, {"git": None}, recording.read(scene.path)).figure(figure(1))
+    assert [one.round for one in recording.read(scene.path).figures] == [1, 2]
+
+
 def test_somebody_else_is_first_each_time() -> None:
     assert [in_turn("abc", number)[0] for number in range(4)] == ["a", "b", "c", "a"]
     assert in_turn((), 3) == []

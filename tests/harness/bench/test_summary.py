@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 
 from harness.bench import numerals, plots, recording, summary, tables, targets
@@ -105,6 +106,23 @@ def test_the_set_up_is_the_manifests(run: Path) -> None:
     assert "- command: `dkv-harness bench --matrix full`\n" in setup
     assert "closed loop and open loop" in setup
     assert "5 rounds, blocks of 5 s; load by wrk" in setup
+
+
+def test_parts_are_told_where_there_are_several(run: Path, tmp_path: Path) -> None:
+    assert "| part |" not in page(run)
+    later = {"began": "2026-11-23T13:00:00+00:00", "command": "dkv-harness bench --into run", "ended": "interrupted"}
+    figures = [msgspec.structs.replace(one, part=2) for one in synthetic.figures(Random(1), SYSTEMS)]
+    samples = synthetic.samples(Random(1), 5, SYSTEMS, CELLS)
+    manifest = synthetic.MANIFEST | {"continued": [later]}
+    directory = synthetic.write(tmp_path / "run", samples, figures, manifest)
+    summary.write(directory)
+    told = page(directory)
+    assert "| part |" in told
+    assert "- part 2: `dkv-harness bench --into run`, begun 2026-11-23T13:00:00+00:00" in told
+    assert "**Part 2 of the run did not come to its end** (interrupted)" in told
+    assert "measured in 2 parts" in told
+    (failover,) = (line for line in told.splitlines() if line.startswith("| leader killed") and "≤ 0.4 s" in line)
+    assert "| 20 | 2 |" in failover
 
 
 def test_for_programs_with_quartiles(run: Path) -> None:

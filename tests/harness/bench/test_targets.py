@@ -11,7 +11,7 @@ from harness.bench import matrix, names, numerals, targets
 from harness.bench.measurements import Cell, Figure, Sample
 from harness.bench.readings import Outcome, Reading, measured, readings
 from harness.bench.recording import Recording
-from harness.bench.targets import Alone, Beside, Itself, Of, Once, Target
+from harness.bench.targets import Alone, Beside, Grown, Of, Once, Target
 from tests.harness.bench import synthetic
 
 CELL = synthetic.set_cell()
@@ -86,13 +86,35 @@ def test_a_system_that_answered_nothing_is_not_the_faster_one() -> None:
     assert read(target, run).outcome is Outcome.MISSED
 
 
-def test_a_rate_of_our_own_and_against_our_own() -> None:
-    many = synthetic.set_cell(keys=1_000_000)
-    run = recording(block("dkv", [100.0] * 5) + block("dkv", [95.0] * 5, many))
+def test_a_rate_of_our_own() -> None:
+    run = recording(block("dkv", [100.0] * 5))
     assert read(Target("sets", Alone((CELL,)), 90), run).outcome is Outcome.MET
-    found = read(Target("keys", Itself(many, CELL), 0.9), run)
+    assert read(Target("sets", Alone((OTHER,)), 90), run).outcome is Outcome.NOT_MEASURED
+
+
+def test_many_keys_against_few_of_the_same_round() -> None:
+    few = times("dkv", [100.0, 200.0, 300.0, 100.0, 100.0], "rate-by-keys", keys=1_000)
+    many = times("dkv", [95.0, 190.0, 285.0, 95.0, 95.0, 9.0], "rate-by-keys", keys=1_000_000)
+    target = Target("keys", Grown("rate-by-keys", "/s", 1_000_000, 1_000), 0.9)
+    found = read(target, recording(figures=few + many))
     assert (found.outcome, found.value) == (Outcome.MET, 0.95)
-    assert read(Target("keys", Itself(many, OTHER), 0.9), run).outcome is Outcome.NOT_MEASURED
+    assert found.values is not None
+    assert found.values.count == 5, "nothing was beside the sixth"
+    assert read(target, recording(figures=many)).outcome is Outcome.NOT_MEASURED
+    assert read(target, recording(figures=few)).outcome is Outcome.NOT_MEASURED
+
+
+def test_who_is_not_at_hand_is_told_of() -> None:
+    found = read(Target("sets", Beside((CELL,), "seed"), 1.0), recording(block("dkv", [100.0] * 5)))
+    assert (found.outcome, found.remark.startswith("Go seed is not at hand")) == (Outcome.NOT_MEASURED, True)
+
+
+def test_what_was_not_measured_in_one_part_says_so() -> None:
+    target = Target("failover", Once("failover", "s", peer="etcd"), 1.0, at_least=False)
+    ours = times("dkv", [1.0] * 5, part=2)
+    apart = read(target, recording(figures=ours + times("etcd", [2.0] * 5, part=3)))
+    assert (apart.parts, apart.remark) == ((2, 3), "not all measured in one part of the run")
+    assert read(target, recording(figures=ours + times("etcd", [2.0] * 5, part=2))).remark == ""
 
 
 def test_figures_by_their_median_and_beside_a_peers() -> None:
@@ -136,7 +158,7 @@ def test_an_empty_run_measures_nothing() -> None:
 
 def test_every_figure_that_a_target_asks_for_has_a_name_and_the_same_direction() -> None:
     for target in targets.TARGETS:
-        if isinstance(target.measure, Once):
+        if isinstance(target.measure, Once | Grown):
             assert target.measure.name in names.FIGURES
             assert names.FIGURES[target.measure.name].more_is_better is target.at_least
 
@@ -144,11 +166,8 @@ def test_every_figure_that_a_target_asks_for_has_a_name_and_the_same_direction()
 @pytest.mark.parametrize("target", targets.TARGETS, ids=lambda target: f"{target.what} {target.wanted}")
 def test_the_full_matrix_has_what_the_targets_ask_for(target: Target) -> None:
     measure = target.measure
-    full = set(matrix.full())
     if isinstance(measure, Beside | Alone):
-        assert full & set(measure.cells)
-    elif isinstance(measure, Itself):
-        assert {measure.cell, measure.usual} <= full
+        assert set(matrix.full()) & set(measure.cells)
     peer = getattr(measure, "peer", "")
     assert not peer or peer in names.SYSTEMS
 
