@@ -6,6 +6,7 @@ import a client first.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import Any
@@ -72,6 +73,7 @@ def serve(**flags: Any) -> None:
     """
     if sys.flags.optimize:
         sys.exit(_refuse("python -O removes the assertions that keep the data safe: start dkv without it."))
+    gc.disable()  # what is imported stays: to look for garbage in it is a tenth of a start; lifecycle enables it
     from dkv.config import load
     from dkv.lifecycle import serve_node
 

@@ -31,7 +31,7 @@ from harness.rundir import RunDir, find
 GRACE_S = 10.0
 """Before SIGKILL: a node finishes what is in flight within 5 s (CONTRACT §2) and hands its leadership over."""
 FOUNDER_LEAD_S = 0.7
-"""A new cluster's other nodes can only wait for its founder. A node needs 0.9 s of processor time to start; on two
+"""A new cluster's other nodes can only wait for its founder. A node needs 0.7 s of processor time to start; on two
 cores this lead brings five nodes' first write to about 2 s (0.5 s: 2.4 s), and the last voter, at 4.7 s, not later.
 """
 KILL_WAIT_S = 10.0
