@@ -259,8 +259,8 @@ def _strips(recording: Recording) -> Iterator[Strip]:
         if isinstance(target.measure, targets.Once) and not target.measure.peer
     }
     for key, systems in statistics.by_figure(recording.figures).items():
-        if key.name in GROWN:
-            continue
+        if key.name in GROWN or all(len(those) < statistics.ROUNDS_MIN for those in systems.values()):
+            continue  # a dot or two are no shape: the table has them
         rows = tuple(
             (system, spread(figure.value for figure in systems[system])) for system in sorted(systems, key=names.order)
         )

@@ -215,6 +215,8 @@ def _strip(chart: Strip) -> Figure:
     log = bool(everything) and max(everything) > 5 * min(everything)
     if log:
         axes.set_xscale("log")
+    else:
+        axes.set_xlim(0, 1.05 * max([*everything, chart.target or 0.0]) or 1.0)
     for place, (system, values) in enumerate(chart.rows):
         look = names.look(system)
         finite = [value for value in values.values if value < math.inf and (value > 0 or not log)]

@@ -120,14 +120,15 @@ class FigureKey:
 
 
 def by_figure(figures: Iterable[Figure]) -> dict[FigureKey, dict[str, tuple[Figure, ...]]]:
-    """What → system → its figures by round; in order of appearance."""
+    """What → system → its figures by round; names in order of appearance, sizes of one ascending."""
     found: dict[FigureKey, dict[str, list[Figure]]] = {}
     for figure in figures:
         key = FigureKey(figure.name, figure.nodes, figure.keys, figure.unit)
         found.setdefault(key, {}).setdefault(figure.system, []).append(figure)
+    names = list(dict.fromkeys(key.name for key in found))
     return {
-        key: {system: tuple(sorted(those, key=lambda figure: figure.round)) for system, those in systems.items()}
-        for key, systems in found.items()
+        key: {system: tuple(sorted(those, key=lambda figure: figure.round)) for system, those in found[key].items()}
+        for key in sorted(found, key=lambda key: (names.index(key.name), key.nodes, key.keys))
     }
 
 
