@@ -42,6 +42,7 @@ def test_a_run_and_a_comparison_with_itself(harness: Harness, tmp_path: Path) ->
     [
         (("--against", "oracle"), "no system is called 'oracle'"),
         (("--only", "set 3c"), "--only leaves nothing of"),
+        (("--against", "none", "--into", "."), "--out begins a run and --into adds to one"),
         (("--figures", "speed"), "no group of figures called 'speed'"),
         (("--matrix", "none"), "nothing to measure"),
         (("--rounds", "0"), "--rounds"),
