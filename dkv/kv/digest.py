@@ -17,9 +17,8 @@ def hash_bytes(data: bytes) -> bytes:
     return blake2b(data, digest_size=DIGEST_BYTES).digest()
 
 
-def number(hashed: bytes) -> int:
-    """What a hash adds to the sum."""
-    return int.from_bytes(hashed, "little")
+number = int.from_bytes
+"""What a hash adds to the sum."""
 
 
 def hash_part(data: bytes) -> int:

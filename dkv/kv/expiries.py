@@ -23,11 +23,10 @@ STALE_SLOTS_MAX = 1024
 class Expiries:
     """``(key, expires_ms)`` pairs; a slot's number is its time × ``DIVISIONS`` + its key's division."""
 
-    __slots__ = ("_draining", "_draining_slot", "_heap", "slots")
+    __slots__ = ("_draining", "_draining_slot", "_heap", "_slots")
 
     def __init__(self) -> None:
-        self.slots: dict[int, dict[str, None]] = {}
-        """Each live slot's keys; empty: nothing expires."""
+        self._slots: dict[int, dict[str, None]] = {}
         self._heap: list[int] = []
         """Every live slot at least once, besides ones that emptied meanwhile."""
         self._draining: list[str] = []
@@ -38,14 +37,14 @@ class Expiries:
 
     def add(self, key: str, expires_ms: int) -> None:
         slot = _slot(key, expires_ms)
-        keys = self.slots.get(slot)
+        keys = self._slots.get(slot)
         if keys is not None:
             keys[key] = None
             return
-        self.slots[slot] = {key: None}
+        self._slots[slot] = {key: None}
         heappush(self._heap, slot)
-        if len(self._heap) > 2 * len(self.slots) + STALE_SLOTS_MAX:
-            self._heap = list(self.slots)
+        if len(self._heap) > 2 * len(self._slots) + STALE_SLOTS_MAX:
+            self._heap = list(self._slots)
             heapify(self._heap)
 
     def discard(self, key: str, expires_ms: int) -> None:
@@ -53,7 +52,7 @@ class Expiries:
 
     def next_ms(self) -> int | None:
         """When the first slot is wholly past, on the state's clock; None: nothing expires."""
-        heap, slots = self._heap, self.slots
+        heap, slots = self._heap, self._slots
         while heap and heap[0] not in slots:
             heappop(heap)
         return (heap[0] // DIVISIONS + 1) * SLOT_MS if heap else None
@@ -67,18 +66,18 @@ class Expiries:
                 if due_ms is None or due_ms > clock_ms:
                     break
                 self._draining_slot = self._heap[0]
-                self._draining = sorted(self.slots[self._draining_slot], reverse=True)
+                self._draining = sorted(self._slots[self._draining_slot], reverse=True)
             key = self._draining.pop()
-            if key in self.slots.get(self._draining_slot, ()):
+            if key in self._slots.get(self._draining_slot, ()):
                 self._remove(key, self._draining_slot)
                 taken.append(key)
         return taken
 
     def _remove(self, key: str, slot: int) -> None:
-        keys = self.slots[slot]
+        keys = self._slots[slot]
         del keys[key]
         if not keys:
-            del self.slots[slot]
+            del self._slots[slot]
 
 
 def _slot(key: str, expires_ms: int) -> int:

@@ -29,7 +29,7 @@ from dkv.kv.commands import (
     decode_batch,
     fingerprint,
 )
-from dkv.kv.digest import digest_hex, hash_part, number
+from dkv.kv.digest import DIGEST_BYTES, digest_hex, hash_part, number
 from dkv.kv.rows import MERGE_STEP, Rows, hash_row
 
 SWEEP_ROWS_MAX = 1000
@@ -108,8 +108,8 @@ class KeyValue:
                 return Result(_CAS_MISMATCH, revision, row is not None)
         clock_ms = self.clock_ms
         expires_ms = clock_ms + command.ttl_ms if command.ttl_ms else 0
-        row = Row(command.value, self.applied_index, expires_ms)
-        return self._set_results[self._rows.put(command.key, row, clock_ms)]
+        found = self._rows.put(command.key, command.value, self.applied_index, expires_ms, clock_ms)
+        return self._set_results[found]
 
     def _delete(self, command: Command) -> Result:
         row = self.get(command.key)
@@ -171,7 +171,7 @@ class KeyValue:
 
     def recompute_digest(self) -> str:
         """The same from the parts themselves, slowly."""
-        rows = sum(number(hash_row(key, blocks.encode(row))) for key, row in self._rows.items())
+        rows = sum(number(hash_row(key, record[DIGEST_BYTES:])) for key, record in self._rows.records())
         groups = sum(hash_part(group) for group in self._answered.groups())
         return digest_hex(rows + groups + _hash_clock(self.clock_ms))
 
@@ -191,12 +191,12 @@ class KeyValue:
         rows = self._rows
         meta = blocks.Meta(blocks.FORMAT, self.applied_index, self.clock_ms)
         end = blocks.End(rows.count, len(rows.system), len(self._answered), self.digest())
-        pairs, groups = rows.share(), self._answered.groups()
+        records, groups = rows.share(), self._answered.groups()
         self._freezing = True
         try:
             yield b""
             yield blocks.encode(meta)
-            yield from blocks.rows_blocks(pairs)
+            yield from blocks.rows_blocks(records)
             yield from blocks.ids_blocks(groups)
             yield blocks.encode(end)
         finally:
@@ -214,7 +214,7 @@ class KeyValue:
         for item in data:
             block = blocks.decode(item)
             if isinstance(block, blocks.RowsBlock):
-                machine._rows.restore(block.rows)
+                machine._restore_rows(block.records)
             elif isinstance(block, blocks.IdsBlock):
                 machine._restore_ids(block.groups)
             elif isinstance(block, blocks.End):
@@ -225,6 +225,12 @@ class KeyValue:
             else:
                 raise BadBlocks("The state begins a second time.")
         raise BadBlocks("The state ends before its last block.")
+
+    def _restore_rows(self, records: dict[str, bytes]) -> None:
+        try:
+            self._rows.restore(records)
+        except UNREADABLE as error:
+            raise BadBlocks(f"A row cannot be read: {error}.") from None
 
     def _restore_ids(self, groups: list[bytes]) -> None:
         try:

@@ -75,7 +75,7 @@ class Checkpointing:
         entries = applied_index - max(self.index, 1)
         if entries <= 0 or applied_index <= self._log.first_index + 1:
             return False
-        bytes_due = max(self._options.checkpoint_bytes, self._state_bytes)
+        bytes_due = max(self._options.checkpoint_bytes, self._state_bytes // 2)
         return entries >= self._options.checkpoint_entries or self._log.size_bytes >= bytes_due + self._kept_bytes()
 
     def _kept_bytes(self) -> int:

@@ -27,10 +27,11 @@ class Options:
     """Entries under way to one peer before the next is held back: two full appends."""
     read_patience_s: float = 1.0
     """How long a linearizable read waits for a leader to appear before it is told that there is none."""
-    checkpoint_bytes: int = 48 * 1024 * 1024
+    checkpoint_bytes: int = 32 * 1024 * 1024
     checkpoint_entries: int = 100_000
-    """A checkpoint is due after so much log (or as much as the last checkpoint was large, whichever is more: writing
-    the state costs its size, so doing it once per its own size of log at most doubles what is written)."""
+    """A checkpoint is due after so much log (or half as much as the last checkpoint was large, whichever is more:
+    writing the state costs its size, so that adds at most twice the log to what is written). All log since then is in
+    memory, and is applied again at the next start."""
     keep_entries: int = 10_000
     keep_bytes: int = 16 * 1024 * 1024
     """Log kept behind a checkpoint, so that a peer that was away for a moment needs no snapshot."""

@@ -79,6 +79,6 @@ def test_a_key_that_is_refreshed_for_ever_leaves_nothing_behind() -> None:
         expiries.discard("k", expires_ms)
         expires_ms += 3 * SLOT_MS
         expiries.add("k", expires_ms)
-    assert len(expiries.slots) == 1
+    assert len(expiries._slots) == 1
     assert len(expiries._heap) <= STALE_SLOTS_MAX + 3
     assert drain(expiries, expires_ms + SLOT_MS, 10) == ["k"]

@@ -90,9 +90,9 @@ def test_a_snapshots_base_is_not_written_down_again(applied, due):
     assert stand.checkpointing.is_writing is due
 
 
-def test_the_state_counts_as_much_as_the_log_when_it_is_large():
+def test_half_the_state_counts_as_much_as_the_log_when_it_is_large():
     stand = Stand(checkpoint_entries=1 << 30, checkpoint_bytes=44, keep_bytes=0)
-    stand.machine.blocks = [b"x" * 1000]
+    stand.machine.blocks = [b"x" * 2000]
     stand.step(3)
     stand.background.run()
     for entry in entries_of(*[1] * 100, first=LAST + 1):
