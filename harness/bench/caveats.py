@@ -57,7 +57,7 @@ def _broken_off(recording: Recording) -> Iterator[str]:
 
 def _in_parts(recording: Recording) -> str:
     began = [str(part["began"]) for part in recording.parts if part.get("began")]
-    if len(recording.parts) < 2:
+    if len(recording.parts) < 2 or not began:
         return ""
     return (
         f"The run was measured in {len(recording.parts)} parts one after the other (see Set-up), begun between "

@@ -51,11 +51,11 @@ def check_same(first: Mapping[str, Any], later: Mapping[str, Any]) -> None:
     """Refused unless ``later`` was made where the run was begun, of the same commit."""
     for what, one, other in (
         ("of another commit", first.get("git"), later["git"]),
-        ("on another machine", _machine(first), _machine(later)),
+        ("of another machine", _machine(first), _machine(later)),
     ):
         if one != other:
             raise Refused(
-                f"the run was measured {what} ({one}, and this is {other}): what is added to it would be compared with "
+                f"the run there is {what} ({one}; this is {other}): what is added to it would be compared with "
                 "something else. Begin a run of its own by --out"
             )
 
