@@ -155,7 +155,7 @@ LOGS = (
                 ("max(state.commit_index, state.first_index + 1) < index", "state.first_index + 1 < index"),
             ),
         ),
-        faults="links,partition,pause",
+        faults="duplicate,reorder,pause",
     ),
     Mutant(
         "matching-tail-cut",
@@ -163,7 +163,7 @@ LOGS = (
         "acknowledged.",
         (),
         rule="a matching tail is not cut",
-        faults="links,partition,pause",
+        faults="duplicate,reorder,pause",
     ),
     Mutant(
         "compacted-part-not-skipped",
@@ -171,7 +171,8 @@ LOGS = (
         "fetched again.",
         (),
         rule="what is compacted is identical",
-        faults="links,partition,pause",
+        faults="duplicate,reorder,jitter",
+        settings=("checkpoint_entries=20", "keep_entries=2"),
     ),
     Mutant(
         "refusal-steps-back-slowly",
@@ -237,7 +238,7 @@ MEMBERS = (
         rule="voters at start come from the log",
         # Whose log begins before the others came forgets them; it shows when the run is over and they still lack data.
         faults="restart-all,kill-all,transfer",
-        options=("--setting", "keep_entries=100000"),
+        settings=("keep_entries=100000",),
         time_s_max=20.0,
     ),
 )

@@ -56,7 +56,7 @@ class Patch:
 class Mutant:
     """``sentence``: what is wrong, and what a user would lose. ``rule``: of tests/sim/mutants.py, which breaks it too.
 
-    ``nodes``, ``faults``, ``workload``, ``options``: what the testbed is asked to find it with; faults and workload are
+    ``nodes``, ``faults``, ``workload``, ``settings``: what the testbed is asked to find it with; faults and workload are
     what it does anyway when nobody asks for anything. ``time_s_max``: of what shows at the end of a run only.
     """
 
@@ -67,7 +67,7 @@ class Mutant:
     nodes: int = 3
     faults: str = "all"
     workload: str = "register"
-    options: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
     time_s_max: float = inf
 
     def all_patches(self) -> tuple[Patch, ...]:

@@ -59,10 +59,15 @@ def _row(mutant: Mutant, made: Sequence[Trial]) -> str:
     checks = ", ".join(sorted({name for trial in found for name in trial.check.split(", ")}))
     typical = f"{median(times):.1f}" if times else "–"
     worst = f"{max(times):.1f}" if times else "–"
-    setting = ", ".join(sorted({f"{t.nodes} nodes, {t.faults}, {t.workload}, {t.time_s:g} s" for t in made}))
+    setting = ", ".join(sorted({_asked(trial) for trial in made}))
     counts = f"{len(found) - late} of {len(made)}" + (f", {late} later" if late else "")
     cells = (mutant.name, counts, typical, worst, _loads(made), setting, checks, mutant.sentence)
     return f"| {' | '.join(cells)} |"
+
+
+def _asked(trial: Trial) -> str:
+    words = (f"{trial.nodes} nodes", trial.faults, trial.workload, f"{trial.time_s:g} s", *trial.settings)
+    return ", ".join(words)
 
 
 def _control(system: str, made: Sequence[Trial]) -> str:
