@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from harness.errors import UsageError
-from harness.faults import clocks, disks, figure_eight, membership, partitions, power, process, shaping, split_change
+from harness.faults import (
+    clocks,
+    disks,
+    figure_eight,
+    membership,
+    overtaken,
+    partitions,
+    power,
+    process,
+    shaping,
+    split_change,
+)
 from harness.faults.fault import Family, Kind
 from harness.systems.base import Ability
 
@@ -27,6 +38,7 @@ _KINDS: tuple[type[Kind], ...] = (
     partitions.IsolateFollower,
     partitions.OneWay,
     figure_eight.FigureEight,
+    overtaken.Overtaken,
     shaping.Delay,
     shaping.Jitter,
     shaping.Loss,

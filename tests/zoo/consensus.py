@@ -16,6 +16,10 @@ MAJORITY_OF_COPIES = "if count <= (len(self.__otherNodes) + 1) / 2:\n           
 """In the library's search for the commit index."""
 
 
+LONG_TAILS = ("append_bytes=4000", "window_bytes=8000", "keep_entries=100000")
+"""A log of seconds takes many messages, as one of hours does with those of 4 MiB; and no snapshot takes their place."""
+
+
 def _commits_its_log(crowned: Callable[[Leading], None]) -> Callable[[Leading], None]:
     def hasty(self: Leading) -> None:
         crowned(self)
@@ -111,7 +115,8 @@ COMMITS = (
         "writes that nobody else has, and then refuses the true ones.",
         (),
         rule="commit no further than proven",
-        faults="partition,kill,pause,links",
+        faults="overtaken",
+        settings=LONG_TAILS,
     ),
     Mutant(
         "replies-of-another-term-count",
@@ -180,7 +185,8 @@ LOGS = (
         "and it never catches up. Nothing is lost, but a member that looks alive is none.",
         (),
         rule="a refusal answers commit + 1",
-        faults="partition,kill,pause",
+        faults="overtaken",
+        settings=LONG_TAILS,
     ),
     Mutant(
         "deposed-leader-is-heard",

@@ -56,8 +56,8 @@ class Patch:
 class Mutant:
     """``sentence``: what is wrong, and what a user would lose. ``rule``: of tests/sim/mutants.py, which breaks it too.
 
-    ``nodes``, ``faults``, ``workload``, ``settings``: what the testbed is asked to find it with; faults and workload are
-    what it does anyway when nobody asks for anything. ``time_s_max``: of what shows at the end of a run only.
+    ``nodes``, ``faults``, ``workload``, ``settings``: what the testbed is asked to find it with; the faults and
+    workload by default are what it does when nobody asks. ``time_s_max``: of what shows at the end of a run only.
     """
 
     name: str

@@ -98,5 +98,6 @@ STORAGE = (
         (),
         rule="only a checkpoint that fits the log",
         faults="kill-at-install",
+        settings=("checkpoint_entries=20", "keep_entries=5"),
     ),
 )
