@@ -16,6 +16,7 @@ from harness.faults import (
     process,
     shaping,
     split_change,
+    thin_majority,
 )
 from harness.faults.fault import Family, Kind
 from harness.systems.base import Ability
@@ -39,6 +40,7 @@ _KINDS: tuple[type[Kind], ...] = (
     partitions.OneWay,
     figure_eight.FigureEight,
     overtaken.Overtaken,
+    thin_majority.ThinMajority,
     shaping.Delay,
     shaping.Jitter,
     shaping.Loss,

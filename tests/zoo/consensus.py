@@ -207,7 +207,8 @@ LOGS = (
         "A follower installs an old snapshot though its log goes further: entries that it has acknowledged are gone.",
         (),
         rule="no snapshot over a log that has its last entry",
-        faults="kill,partition,links",
+        faults="thin-majority",
+        settings=("checkpoint_entries=5", "keep_entries=2"),
     ),
 )
 
