@@ -49,6 +49,7 @@ _KINDS: tuple[type[Kind], ...] = (
     shaping.Bandwidth,
     clocks.ClockJump,
     clocks.ClockRate,
+    clocks.HastyLeader,
     clocks.WallJump,
     clocks.WallRate,
     disks.DiskFull,
