@@ -2,7 +2,8 @@
 
 They confirm much that they do not know to be committed yet, and what they miss the leader may have trimmed already: it
 offers a snapshot that ends before their logs do. Whoever takes it forgets what it has confirmed, and there is nobody
-else who has it. The leader dies as soon as a log is seen to have become shorter, or after a while.
+else who has it. Once they are seen to be stuck nothing is lost on the line any more, so that the snapshot gets over;
+the leader dies as soon as a log is seen to have become shorter, or after a while.
 """
 
 from __future__ import annotations
@@ -25,9 +26,12 @@ WRITES, WRITE_BYTES = 200, 100
 """As many as come within ``WATCHED_S``, each an entry of its own."""
 DELAY_S = (0.15, 0.3)
 """Of what the leader says: a dozen entries are committed meanwhile."""
-LOSS = (0.15, 0.3)
-"""Of its messages: often enough for something to be missing, seldom enough for a snapshot to get over."""
-WATCHED_S = 4.0
+LOSS = (0.1, 0.3)
+"""Of its messages, until something is missing."""
+STUCK_S = 0.4
+"""Without an entry more, while the leader has some: two delays, and a heartbeat."""
+WATCHED_S = 3.5
+"""For each: that they are stuck, and that a snapshot has come over."""
 AFTER_S = 3.0
 """For an election among those that are left, with looks at who leads."""
 
@@ -55,6 +59,9 @@ class ThinMajority(Kind):
         await world.links.cut(fault.number, sorted(both_ways(away, nodes)))
         pressing = asyncio.create_task(world.press(first, WRITES, WRITE_BYTES))
         try:
+            await self._stuck(world, first, near)
+            late = Shape(delay_s=fault.parameters["delay_s"])
+            await world.links.shape(fault.number, {(first, name): late for name in near})
             shorter = await self._shorter(world, near)
             await world.system.kill([first])
         finally:
@@ -65,18 +72,30 @@ class ThinMajority(Kind):
         detail = f"{first} died when the log of {shorter} had become shorter" if shorter else f"{first} died"
         return Injection(nodes, detail=detail, at_s=world.clock())
 
+    async def _stuck(self, world: World, first: str, names: Sequence[str]) -> None:
+        """Returns when one of them has got nothing for a while, though there is something."""
+        known = dict.fromkeys(names, (0, world.clock()))
+        give_up = world.clock() + WATCHED_S
+        while world.clock() < give_up:
+            await world.look()
+            now = world.clock()
+            for name in names:
+                last, since_s = known[name]
+                if (seen := _last(world, name)) != last:
+                    known[name] = (seen, now)
+                elif _last(world, first) > last > 0 and now - since_s > STUCK_S:
+                    return
+            await world.sleep(CLOSE_S)
+
     async def _shorter(self, world: World, names: Sequence[str]) -> str | None:
         """Whose log ends before it did a moment ago."""
         longest, give_up = dict.fromkeys(names, 0), world.clock() + WATCHED_S
         while world.clock() < give_up:
             await world.look()
             for name in names:
-                sample = world.view.samples.get(name)
-                if sample is None or not sample.role:
-                    continue
-                if sample.last < longest[name]:
+                if 0 < (last := _last(world, name)) < longest[name]:
                     return name
-                longest[name] = sample.last
+                longest[name] = max(longest[name], last)
             await world.sleep(CLOSE_S)
         return None
 
@@ -86,3 +105,9 @@ class ThinMajority(Kind):
     async def heal(self, world: World, fault: Fault, injection: Injection) -> None:
         await world.links.release(fault.number)
         await world.launch(await world.dead(injection.nodes))
+
+
+def _last(world: World, name: str) -> int:
+    """Where its log ends; 0 if it does not say."""
+    sample = world.view.samples.get(name)
+    return sample.last if sample is not None else 0
