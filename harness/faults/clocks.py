@@ -106,6 +106,10 @@ class HastyLeader(ClockRate):
         parameters = {"rate": milli(rng.uniform(*HASTE)), "delay_s": milli(rng.uniform(*LATE_S))}
         return Draft(milli(rng.uniform(*HASTY_S)), ("leader",), parameters)
 
+    def lost(self, draft: Draft | Fault, terrain: Terrain) -> int:
+        """As if so many were: with delays that add up, and several hasty clocks, nobody would ever be elected."""
+        return terrain.spare
+
     async def inject(self, world: World, fault: Fault, nodes: tuple[str, ...], rng: random.Random) -> Injection:
         late = Shape(delay_s=fault.parameters["delay_s"])
         await world.links.shape(fault.number, dict.fromkeys(permutations(world.view.nodes, 2), late))
