@@ -40,6 +40,7 @@ _KINDS: tuple[type[Kind], ...] = (
     partitions.OneWay,
     figure_eight.FigureEight,
     overtaken.Overtaken,
+    overtaken.HalfTold,
     thin_majority.ThinMajority,
     shaping.Delay,
     shaping.Jitter,

@@ -1,17 +1,19 @@
 """A leader that is overtaken, and comes back with more than one message can tell it: a part of its log everybody has
 and it does not know so, the rest nobody else ever saw.
 
-It hears no answers while writes pour in, so it commits none of what it sends; then it is alone, and they go on. The
-next leader has what was sent, and adds more than the old one has in the end. Whoever comes back like that is answered
-in several messages, of which the first prove only a part: it must not take its own tail for committed (Raft figure 2,
-AppendEntries step 5), nor claim it, nor be sent from one wrong end to the other for ever.
+It hears no answers while writes pour in, so it commits none of what it sends; then it is alone, and they go on. Whoever
+comes back like that is answered in several messages, of which the first prove only a part: it must not take its own
+tail for committed (Raft figure 2, AppendEntries step 5), nor claim it, nor be sent from one wrong end to the other for
+ever. The first and the last show when it hears all of it (``overtaken``), the second while it hears the beginning and
+is all that the next leader has (``half-told``).
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from harness.errors import Refused
 from harness.faults.fault import Draft, Family, Fault, Injection, Kind, Terrain, milli
@@ -23,24 +25,29 @@ from harness.systems.links import both_ways
 if TYPE_CHECKING:
     import random
 
-SENT_WRITES, MORE_WRITES, WRITE_BYTES = 48, 72, 600
-"""Each an entry of its own; the first half of the former is sent. All of them in less than a leader waits for answers
-(1.2 s)."""
+SENT_WRITES, WRITE_BYTES = 48, 600
+"""Each an entry of its own, and all of them in less than a leader waits for answers (1.2 s)."""
 SENT_S = 0.5
-"""Of the former: the rest comes when it is alone."""
+"""Of them: the rest comes when it is alone."""
+MORE_WRITES = 72
+"""More than it got alone, by several messages."""
 DEAF_S = 30.0
 """Of delay on its way in: longer than anything here, and over when the fault is."""
 ELECTED_S = 5.0
 """For the next leader: an election time-out, perhaps a second one."""
-AFTER_S = 1.5
-"""For the old one to hear of it all, with looks at the nodes."""
+AFTER_S = 2.0
+"""For the old one to hear of it all, or for another one to lead, with looks at the nodes."""
+NARROW_BYTES_S = 8_000
+"""A message of some kilobytes takes half a second, which a leader is patient enough for."""
+HEARS_S, COUNTS_S = 5.0, 1.0
+"""For a link to come about again; for what the next leader gets then to be counted, and no more than it waits."""
 
 
 class Overtaken(Kind):
-    """``parameters``: none; it is always the leader."""
+    """No parameters; it is always the leader."""
 
     name, family = "overtaken", Family.PARTITION
-    needs = frozenset({Ability.CUT, Ability.SHAPE})
+    needs: ClassVar[frozenset[Ability]] = frozenset({Ability.CUT, Ability.SHAPE})
     nodes_min = 3
 
     def draw(self, rng: random.Random, terrain: Terrain) -> Draft:
@@ -48,33 +55,88 @@ class Overtaken(Kind):
 
     async def inject(self, world: World, fault: Fault, nodes: tuple[str, ...], rng: random.Random) -> Injection:
         (first,) = nodes
-        others = [name for name in world.view.nodes if name != first]
-        before = world.view.term
-        deaf = dict.fromkeys(product(others, [first]), Shape(delay_s=DEAF_S))
-        await world.links.shape(fault.number, deaf)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(world.press(first, SENT_WRITES, WRITE_BYTES))
-            await world.sleep(SENT_S)
-            await world.links.cut(fault.number, sorted(both_ways([first], others)))
-        second = await self._next(world, others, before)
-        if second is None:
-            raise Refused(f"nobody led instead of {first}")
+        second = await self._overtake(world, fault, first, [name for name in world.view.nodes if name != first])
         await world.press(second, MORE_WRITES, WRITE_BYTES)
         await world.links.release(fault.number)
         await watch_closely(world, AFTER_S)
         return Injection(nodes, detail=f"{second} led instead", at_s=world.clock())
 
-    async def _next(self, world: World, others: list[str], before: int) -> str | None:
+    async def _overtake(self, world: World, fault: Fault, first: str, others: Sequence[str]) -> str:
+        """Who leads now; ``first`` is still alone. Raises Refused if nobody does."""
+        before = world.view.term
+        await world.links.shape(fault.number, dict.fromkeys(product(others, [first]), Shape(delay_s=DEAF_S)))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(world.press(first, SENT_WRITES, WRITE_BYTES))
+            await world.sleep(SENT_S)
+            await world.links.cut(fault.number, sorted(both_ways([first], others)))
         give_up = world.clock() + ELECTED_S
         while world.clock() < give_up:
             await world.look()
             if world.view.leader in others and world.view.term > before:
                 return world.view.leader
             await world.sleep(CLOSE_S)
-        return None
+        raise Refused(f"nobody led instead of {first}")
 
     async def probe(self, world: World, fault: Fault, injection: Injection) -> bool | None:
         return True  # it was seen that another one led
 
     async def heal(self, world: World, fault: Fault, injection: Injection) -> None:
         await world.links.release(fault.number)
+        await world.launch(await world.dead(injection.nodes))
+
+
+class HalfTold(Overtaken):
+    """The next leader loses all others when the old one has heard its first words over a narrow line, and dies when it
+    calls something committed with nobody else's help, or a little later."""
+
+    name = "half-told"
+    needs = Overtaken.needs | {Ability.PROCESS}
+
+    def lost(self, draft: Draft | Fault, terrain: Terrain) -> int:
+        return terrain.nodes
+
+    def draw(self, rng: random.Random, terrain: Terrain) -> Draft:
+        return Draft(milli(rng.uniform(3.0, 4.0)), ("all",))
+
+    async def inject(self, world: World, fault: Fault, nodes: tuple[str, ...], rng: random.Random) -> Injection:
+        if len(nodes) < max(self.nodes_min, len(world.view.nodes)):
+            raise Refused(f"only {', '.join(nodes)} could be had: the others are taken by another fault")
+        first = world.view.leader if world.view.leader in nodes else nodes[0]
+        others = [name for name in nodes if name != first]
+        second = await self._overtake(world, fault, first, others)
+        away = [name for name in others if name != second][: Terrain(len(nodes)).spare]
+        await world.links.shape(fault.number, {(second, first): Shape(rate_bytes_s=NARROW_BYTES_S)})
+        await world.links.cut(fault.number, sorted(both_ways([first], away)))
+        hears = await self._hears(world, first)
+        await world.links.cut(fault.number, sorted(both_ways(away, nodes)))
+        counts = await self._counts(world, second)
+        await world.system.kill([second])
+        await world.links.release(fault.number)
+        await watch_closely(world, AFTER_S)
+        words = "" if hears else f", whom {first} did not hear", " and committed more" if counts else ""
+        return Injection(nodes, detail=f"{second} led after {first}{''.join(words)}, and died", at_s=world.clock())
+
+    async def _hears(self, world: World, name: str) -> bool:
+        """It is in the newest term."""
+        give_up = world.clock() + HEARS_S
+        while world.clock() < give_up:
+            await world.look()
+            if name in world.view.samples and world.view.samples[name].term == world.view.term:
+                return True
+            await world.sleep(CLOSE_S)
+        return False
+
+    async def _counts(self, world: World, leader: str) -> bool:
+        """While it gets writes, it calls more committed than it did; under way may be what was confirmed before."""
+        pressing = asyncio.create_task(world.press(leader, SENT_WRITES, WRITE_BYTES))
+        try:
+            known, give_up = world.view.commit, world.clock() + COUNTS_S
+            while world.clock() < give_up:
+                await world.sleep(CLOSE_S)
+                await world.look()
+                if world.view.commit > known:
+                    return True
+            return False
+        finally:
+            pressing.cancel()
+            await asyncio.gather(pressing, return_exceptions=True)

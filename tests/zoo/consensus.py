@@ -141,7 +141,8 @@ COMMITS = (
         "a copy of other writes.",
         (),
         rule="an acknowledgement claims what was proven",
-        faults="links,partition,pause",
+        faults="half-told",
+        settings=LONG_TAILS,
     ),
 )
 
