@@ -49,6 +49,8 @@ class Overtaken(Kind):
     name, family = "overtaken", Family.PARTITION
     needs: ClassVar[frozenset[Ability]] = frozenset({Ability.CUT, Ability.SHAPE})
     nodes_min = 3
+    presses: ClassVar[int] = 1
+    """At the same time: how long its tail becomes."""
 
     def draw(self, rng: random.Random, terrain: Terrain) -> Draft:
         return Draft(milli(rng.uniform(3.0, 4.0)), ("leader",))
@@ -66,7 +68,8 @@ class Overtaken(Kind):
         before, inwards = world.view.term, list(product(others, [first]))
         await world.links.shape(fault.number, dict.fromkeys(inwards, Shape(delay_s=DEAF_S)))
         async with asyncio.TaskGroup() as group:
-            group.create_task(world.press(first, SENT_WRITES, WRITE_BYTES))
+            for _ in range(self.presses):
+                group.create_task(world.press(first, SENT_WRITES, WRITE_BYTES))
             await world.sleep(SENT_S)
             await world.links.cut(fault.number, sorted(both_ways([first], others)))
         # What the next leader says at once would still fit: its log ends as the old one's known part does.
@@ -93,6 +96,7 @@ class HalfTold(Overtaken):
 
     name = "half-told"
     needs = Overtaken.needs | {Ability.PROCESS}
+    presses = 3
 
     def lost(self, draft: Draft | Fault, terrain: Terrain) -> int:
         return terrain.nodes
