@@ -1,9 +1,8 @@
-"""A majority and nobody more, whose followers hear the leader late and only in part; then it dies.
+"""A majority and nobody more, whose followers hear the leader late, and once a few words not at all; then it dies.
 
 They confirm much that they do not know to be committed yet, and what they miss the leader may have trimmed already: it
 offers a snapshot that ends before their logs do. Whoever takes it forgets what it has confirmed, and there is nobody
-else who has it. Once they are seen to be stuck nothing is lost on the line any more, so that the snapshot gets over;
-the leader dies as soon as a log is seen to have become shorter, or after a while.
+else who has it. The leader dies as soon as a log is seen to have become shorter, or after a while.
 """
 
 from __future__ import annotations
@@ -11,6 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from harness.errors import Refused
 from harness.faults.fault import Draft, Family, Fault, Injection, Kind, Terrain, milli
@@ -26,26 +27,23 @@ WRITES, WRITE_BYTES = 200, 100
 """As many as come within ``WATCHED_S``, each an entry of its own."""
 DELAY_S = (0.15, 0.3)
 """Of what the leader says: a dozen entries are committed meanwhile."""
-LOSS = (0.1, 0.3)
-"""Of its messages, until something is missing."""
-STUCK_S = 0.4
-"""Without an entry more, while the leader has some: two delays, and a heartbeat."""
+FLOW_S, LOST_S = 1.2, 0.3
+"""While writes come over; then some messages get lost, so that what comes behind them does not fit."""
 WATCHED_S = 3.5
-"""For each: that they are stuck, and that a snapshot has come over."""
+"""For a refusal, a snapshot, and what comes of it: some delays, a retry after a second."""
 AFTER_S = 3.0
 """For an election among those that are left, with looks at who leads."""
 
 
 class ThinMajority(Kind):
-    """``parameters``: delay and loss from the leader to those that are left."""
+    """``parameters``: the delay from the leader to those that are left."""
 
     name, family = "thin-majority", Family.PARTITION
     needs = frozenset({Ability.CUT, Ability.SHAPE, Ability.PROCESS})
     nodes_min = 3
 
     def draw(self, rng: random.Random, terrain: Terrain) -> Draft:
-        parameters = {"delay_s": milli(rng.uniform(*DELAY_S)), "loss": milli(rng.uniform(*LOSS))}
-        return Draft(milli(rng.uniform(3.0, 4.0)), ("all",), parameters)
+        return Draft(milli(rng.uniform(3.0, 4.0)), ("all",), {"delay_s": milli(rng.uniform(*DELAY_S))})
 
     async def inject(self, world: World, fault: Fault, nodes: tuple[str, ...], rng: random.Random) -> Injection:
         if len(nodes) < max(self.nodes_min, len(world.view.nodes)):
@@ -54,14 +52,15 @@ class ThinMajority(Kind):
         others = [name for name in nodes if name != first]
         away = rng.sample(others, Terrain(len(nodes)).spare)
         near = [name for name in others if name not in away]
-        bad = Shape(delay_s=fault.parameters["delay_s"], loss=fault.parameters["loss"])
-        await world.links.shape(fault.number, {(first, name): bad for name in near})
+        lines, late = [(first, name) for name in near], Shape(delay_s=fault.parameters["delay_s"])
+        await world.links.shape(fault.number, dict.fromkeys(lines, late))
         await world.links.cut(fault.number, sorted(both_ways(away, nodes)))
         pressing = asyncio.create_task(world.press(first, WRITES, WRITE_BYTES))
         try:
-            await self._stuck(world, first, near)
-            late = Shape(delay_s=fault.parameters["delay_s"])
-            await world.links.shape(fault.number, {(first, name): late for name in near})
+            await watch_closely(world, FLOW_S)
+            await world.links.shape(fault.number, dict.fromkeys(lines, msgspec.structs.replace(late, loss=1.0)))
+            await watch_closely(world, LOST_S)
+            await world.links.shape(fault.number, dict.fromkeys(lines, late))
             shorter = await self._shorter(world, near)
             await world.system.kill([first])
         finally:
@@ -71,21 +70,6 @@ class ThinMajority(Kind):
         await watch_closely(world, AFTER_S)
         detail = f"{first} died when the log of {shorter} had become shorter" if shorter else f"{first} died"
         return Injection(nodes, detail=detail, at_s=world.clock())
-
-    async def _stuck(self, world: World, first: str, names: Sequence[str]) -> None:
-        """Returns when one of them has got nothing for a while, though there is something."""
-        known = dict.fromkeys(names, (0, world.clock()))
-        give_up = world.clock() + WATCHED_S
-        while world.clock() < give_up:
-            await world.look()
-            now = world.clock()
-            for name in names:
-                last, since_s = known[name]
-                if (seen := _last(world, name)) != last:
-                    known[name] = (seen, now)
-                elif _last(world, first) > last > 0 and now - since_s > STUCK_S:
-                    return
-            await world.sleep(CLOSE_S)
 
     async def _shorter(self, world: World, names: Sequence[str]) -> str | None:
         """Whose log ends before it did a moment ago."""
