@@ -40,7 +40,6 @@ _KINDS: tuple[type[Kind], ...] = (
     partitions.OneWay,
     figure_eight.FigureEight,
     overtaken.Overtaken,
-    overtaken.HalfTold,
     thin_majority.ThinMajority,
     shaping.Delay,
     shaping.Jitter,

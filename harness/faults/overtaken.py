@@ -3,9 +3,7 @@ and it does not know so, the rest nobody else ever saw.
 
 It hears no answers while writes pour in, so it commits none of what it sends; then it is alone, and they go on. Whoever
 comes back like that is answered in several messages, of which the first prove only a part: it must not take its own
-tail for committed (Raft figure 2, AppendEntries step 5), nor claim it, nor be sent from one wrong end to the other for
-ever. The first and the last show when it hears all of it (``overtaken``), the second while it hears the beginning and
-is all that the next leader has (``half-told``).
+tail for committed (Raft figure 2, AppendEntries step 5), nor be sent from one wrong end to the other for ever.
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from itertools import product
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from harness.errors import Refused
 from harness.faults.fault import Draft, Family, Fault, Injection, Kind, Terrain, milli
@@ -36,21 +34,15 @@ DEAF_S = 30.0
 ELECTED_S = 5.0
 """For the next leader: an election time-out, perhaps a second one."""
 AFTER_S = 2.0
-"""For the old one to hear of it all, or for another one to lead, with looks at the nodes."""
-NARROW_BYTES_S = 8_000
-"""A message of some kilobytes takes half a second, which a leader is patient enough for."""
-HEARS_S, COUNTS_S = 5.0, 1.2
-"""For a link to come about again; for what is heard then to be answered and counted, and not for all of the log."""
+"""For the old one to hear of it all, with looks at the nodes."""
 
 
 class Overtaken(Kind):
     """No parameters; it is always the leader."""
 
     name, family = "overtaken", Family.PARTITION
-    needs: ClassVar[frozenset[Ability]] = frozenset({Ability.CUT, Ability.SHAPE})
+    needs = frozenset({Ability.CUT, Ability.SHAPE})
     nodes_min = 3
-    presses: ClassVar[int] = 1
-    """At the same time: how long its tail becomes."""
 
     def draw(self, rng: random.Random, terrain: Terrain) -> Draft:
         return Draft(milli(rng.uniform(3.0, 4.0)), ("leader",))
@@ -68,8 +60,7 @@ class Overtaken(Kind):
         before, inwards = world.view.term, list(product(others, [first]))
         await world.links.shape(fault.number, dict.fromkeys(inwards, Shape(delay_s=DEAF_S)))
         async with asyncio.TaskGroup() as group:
-            for _ in range(self.presses):
-                group.create_task(world.press(first, SENT_WRITES, WRITE_BYTES))
+            group.create_task(world.press(first, SENT_WRITES, WRITE_BYTES))
             await world.sleep(SENT_S)
             await world.links.cut(fault.number, sorted(both_ways([first], others)))
         # What the next leader says at once would still fit: its log ends as the old one's known part does.
@@ -87,49 +78,3 @@ class Overtaken(Kind):
 
     async def heal(self, world: World, fault: Fault, injection: Injection) -> None:
         await world.links.release(fault.number)
-        await world.launch(await world.dead(injection.nodes))
-
-
-class HalfTold(Overtaken):
-    """The next leader loses all others when the old one has heard its first words over a narrow line. Whatever it calls
-    committed from then on, nobody has but the two of them, and it dies."""
-
-    name = "half-told"
-    needs = Overtaken.needs | {Ability.PROCESS}
-    presses = 3
-
-    def lost(self, draft: Draft | Fault, terrain: Terrain) -> int:
-        return terrain.nodes
-
-    def draw(self, rng: random.Random, terrain: Terrain) -> Draft:
-        return Draft(milli(rng.uniform(3.0, 4.0)), ("all",))
-
-    async def inject(self, world: World, fault: Fault, nodes: tuple[str, ...], rng: random.Random) -> Injection:
-        if len(nodes) < max(self.nodes_min, len(world.view.nodes)):
-            raise Refused(f"only {', '.join(nodes)} could be had: the others are taken by another fault")
-        first = world.view.leader if world.view.leader in nodes else nodes[0]
-        others = [name for name in nodes if name != first]
-        second = await self._overtake(world, fault, first, others)
-        away = [name for name in others if name != second][: Terrain(len(nodes)).spare]
-        await world.links.shape(fault.number, {(second, first): Shape(rate_bytes_s=NARROW_BYTES_S)})
-        await world.links.cut(fault.number, sorted(both_ways([first], away)))
-        hears = await self._hears(world, first)
-        await world.links.cut(fault.number, sorted(both_ways(away, nodes)))
-        async with asyncio.TaskGroup() as group:
-            group.create_task(world.press(second, SENT_WRITES, WRITE_BYTES))
-            await watch_closely(world, COUNTS_S)
-            await world.system.kill([second])
-        await world.links.release(fault.number)
-        await watch_closely(world, AFTER_S)
-        unheard = "" if hears else f", whom {first} did not hear"
-        return Injection(nodes, detail=f"{second} led after {first}, and died{unheard}", at_s=world.clock())
-
-    async def _hears(self, world: World, name: str) -> bool:
-        """It is in the newest term."""
-        give_up = world.clock() + HEARS_S
-        while world.clock() < give_up:
-            await world.look()
-            if name in world.view.samples and world.view.samples[name].term == world.view.term:
-                return True
-            await world.sleep(CLOSE_S)
-        return False

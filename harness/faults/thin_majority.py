@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from harness.errors import Refused
 from harness.faults.fault import Draft, Family, Fault, Injection, Kind, Terrain, milli
@@ -58,7 +57,7 @@ class ThinMajority(Kind):
         pressing = asyncio.create_task(world.press(first, WRITES, WRITE_BYTES))
         try:
             await watch_closely(world, FLOW_S)
-            await world.links.shape(fault.number, dict.fromkeys(lines, msgspec.structs.replace(late, loss=1.0)))
+            await world.links.shape(fault.number, dict.fromkeys(lines, replace(late, loss=1.0)))
             await watch_closely(world, LOST_S)
             await world.links.shape(fault.number, dict.fromkeys(lines, late))
             shorter = await self._shorter(world, near)

@@ -141,7 +141,7 @@ COMMITS = (
         "a copy of other writes.",
         (),
         rule="an acknowledgement claims what was proven",
-        faults="half-told",
+        faults="overtaken",
         settings=LONG_TAILS,
     ),
 )
