@@ -188,6 +188,7 @@ LOGS = (
         rule="a refusal answers commit + 1",
         faults="overtaken",
         settings=LONG_TAILS,
+        time_s_max=15.0,
     ),
     Mutant(
         "deposed-leader-is-heard",
