@@ -61,7 +61,7 @@ STORAGE = (
         f"Recovery drops the last {TAIL_ENTRIES} entries of the log that it does not know to be committed: a restart "
         "of all nodes loses the last acknowledged writes.",
         (wrap(LogBuffer, "load", _without_tail),),
-        faults="kill-all,delay",
+        faults="kill-all",
     ),
     Mutant(
         "snapshot-not-durable",
