@@ -64,7 +64,9 @@ def _chosen(only: list[str]) -> Iterable[Mutant]:
     for name in only:
         if name not in MUTANTS:
             raise SystemExit(f"no mutant is called {name!r}: there are {', '.join(MUTANTS)}")
-    return [MUTANTS[name] for name in only] if only else MUTANTS.values()
+    if only:
+        return [MUTANTS[name] for name in only]
+    return [mutant for mutant in MUTANTS.values() if not mutant.harmless]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -237,7 +237,8 @@ MEMBERS = (
         "removed voters count again.",
         (),
         rule="changes take effect once, when appended",
-        faults="members,kill,partition,pause",
+        harmless="For as long as the newest change is in a log and not applied there, the voter before it counts too: "
+        "changes come one at a time, so that is one voter more to be heard, and majorities still meet.",
     ),
     Mutant(
         "revived-removed-node",

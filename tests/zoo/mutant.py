@@ -58,6 +58,7 @@ class Mutant:
 
     ``nodes``, ``faults``, ``workload``, ``settings``: what the testbed is asked to find it with; the faults and
     workload by default are what it does when nobody asks. ``time_s_max``: of what shows at the end of a run only.
+    ``harmless``: why nobody could notice it, for one that only the simulator sees, who compares what is inside.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Mutant:
     workload: str = "register"
     settings: tuple[str, ...] = ()
     time_s_max: float = inf
+    harmless: str = ""
 
     def all_patches(self) -> tuple[Patch, ...]:
         """Its own, and the simulator's for its rule."""

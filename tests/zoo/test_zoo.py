@@ -115,14 +115,16 @@ def test_the_table_counts() -> None:
         msgspec.structs.replace(blank(mutant, 1), found_s=1.0, **found),
         msgspec.structs.replace(blank(mutant, 2), found_s=4.0, **found),
         msgspec.structs.replace(blank(mutant, 3), outcome=Outcome.VALID, sentence="nothing wrong"),
+        msgspec.structs.replace(blank(mutant, 1), version="v2", found_s=3.0, **found),
         msgspec.structs.replace(blank(None, 1), outcome=Outcome.VALID),
         msgspec.structs.replace(blank(None, 2), outcome=Outcome.INVALID, sentence="a false alarm"),
     ]
     text = table.document(made, MUTANTS)
-    assert "| lost-delete | 2 of 3 | 2.5 | 4.0 | 0–0 |" in text
-    assert "| dkv | 2 | 1 | 0 | 0 | 40 |" in text
-    assert "- lost-delete, seed 3: valid." in text
-    assert "- dkv, seed 2: invalid. a false alarm" in text
+    assert "| lost-delete | v1 | 2 of 3 | 2.5 | 4.0 | 0–0 |" in text
+    assert "| lost-delete | v2 | 1 of 1 | 3.0 |" in text
+    assert "| dkv | v1 | 2 | 1 | 0 | 0 | 40 |" in text
+    assert "- lost-delete, version v1, seed 3: valid." in text
+    assert "- dkv, version v1, seed 2: invalid. a false alarm" in text
 
 
 @pytest.mark.slow
