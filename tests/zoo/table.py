@@ -106,8 +106,8 @@ def _control(system: str, version: str, made: Sequence[Trial]) -> str:
 
 def _is_of(trial: Trial, mutant: Mutant) -> bool:
     """Whether it was run as the mutant is to be found today."""
-    setting = (mutant.name, mutant.nodes, mutant.faults, mutant.workload)
-    return (trial.mutant, trial.nodes, trial.faults, trial.workload) == setting
+    setting = (mutant.name, mutant.nodes, mutant.faults, mutant.workload, mutant.settings)
+    return (trial.mutant, trial.nodes, trial.faults, trial.workload, trial.settings) == setting
 
 
 def _loads(made: Sequence[Trial]) -> str:
