@@ -53,7 +53,7 @@ STORAGE = (
         "send-before-commit",
         "A node tells the leader that it has an entry before its own commit: if it dies in between, fewer nodes have "
         "an acknowledged write than the leader has counted.",
-        (edit(Host, "_turn", ("self._gather()", "self._gather()\n        self._send_all()")),),
+        (edit(Host, "_turn", ("self._send_all(early=True)", "self._send_all(early=False)")),),
         faults="power-loss-slow-disks",
     ),
     Mutant(

@@ -61,14 +61,22 @@ def test_each_is_reached(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> No
             World(seed, kind).run()
     said = caplog.text
     for _ in range(2):
-        said += _short_life(tmp_path)
+        said += _short_life(tmp_path, "--watch")
     missed = {patch.where for patch in watch.patches if f"{REACHED}: {patch.where}" not in said}
     assert missed <= RARE, sorted(missed - RARE)
 
 
-def _short_life(directory: Path) -> str:
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MUTANTS)
+def test_each_still_runs(name: str, tmp_path: Path) -> None:
+    """A patch may still apply and be wrong: the node would end at once, and no testbed be needed to see it."""
+    for _ in range(2):
+        assert "broken" not in _short_life(tmp_path, "--mutant", name)
+
+
+def _short_life(directory: Path, *which: str) -> str:
     """A node's log."""
-    command = [*NODE, "--watch", "serve", "--id", "n1", "--rest", "127.0.0.1:0", "--raft", "127.0.0.1:0"]
+    command = [*NODE, *which, "serve", "--id", "n1", "--rest", "127.0.0.1:0", "--raft", "127.0.0.1:0"]
     command += ["--gossip", "127.0.0.1:0"]
     with (directory / "log").open("wb") as log:
         node = subprocess.Popen(
