@@ -18,7 +18,7 @@ from harness.faults.targets import resolve
 from harness.faults.world import World
 from harness.history.records import FaultRecord, Phase
 
-WHOLE_S = 6.0
+WHOLE_S = 12.0
 """For all to be back after an outage: processes start, then elect; longer than that, and the plan goes on."""
 FREE_S = 8.0
 """For a node that no other fault has: changes of members, and starts on a busy machine, take longer than planned."""

@@ -88,7 +88,7 @@ STORAGE = (
                 ),
             ),
         ),
-        faults="kill",
+        faults="stop",
         settings=("checkpoint_entries=20",),
     ),
     Mutant(
