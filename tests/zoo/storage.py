@@ -72,6 +72,7 @@ STORAGE = (
             edit(PartFile, "rename", ("self._files.fsync_directory(path.parent)", "pass")),
         ),
         faults="power",
+        settings=("checkpoint_entries=20",),
     ),
     Mutant(
         "snapshot-off-by-one",
