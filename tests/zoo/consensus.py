@@ -161,7 +161,7 @@ LOGS = (
                 ("max(state.commit_index, state.first_index + 1) < index", "state.first_index + 1 < index"),
             ),
         ),
-        faults="duplicate,reorder,pause",
+        faults="reorder",
     ),
     Mutant(
         "matching-tail-cut",
@@ -169,7 +169,7 @@ LOGS = (
         "acknowledged.",
         (),
         rule="a matching tail is not cut",
-        faults="duplicate,reorder,pause",
+        faults="reorder",
     ),
     Mutant(
         "compacted-part-not-skipped",
