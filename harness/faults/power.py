@@ -24,15 +24,14 @@ VOTE_DELAY_S = 0.3
 """Half of the shortest election timeout."""
 FSYNC_DELAY_S = (0.05, 0.3)
 """Many round trips, and less than half of an election timeout: they still follow."""
-LAST_S, POLL_S = 6.0, 0.1
+LAST_S, POLL_S = 12.0, 0.1
 """For the others to elect one of them: some seconds of processor time for their start, and an election."""
 ALONE_S = 2.5
 """What that takes as a rule."""
 SHORT_S, BLINK_S = (0.3, 1.2), (0.1, 0.4)
 """Before and after such a loss of power: with what follows it takes as long as an outage may."""
 ALL_SHARE = 0.5
-UNEVEN_SHARE, HEADSTART_S = 0.5, 0.6
-"""For the one disk; of the others: a part of a start, and an election time-out at most."""
+UNEVEN_SHARE = 0.5
 ELECTION_SHARE = 0.6
 
 
@@ -120,9 +119,14 @@ class SlowDiskPowerLoss(PowerLoss):
 
     async def _bring_back(self, first: Sequence[str], then: Sequence[str], world: World) -> None:
         await world.launch(first)
-        if then:
-            await world.sleep(HEADSTART_S)
-            await world.launch(then)
+        give_up = world.clock() + LAST_S
+        while then and world.clock() < give_up and not self._answer(first, world):
+            await world.sleep(POLL_S)
+        await world.launch(then)
+
+    def _answer(self, names: Sequence[str], world: World) -> bool:
+        samples = world.view.samples
+        return all(samples[name].role and samples[name].process == "running" for name in names if name in samples)
 
     async def _led_by(self, others: Sequence[str], world: World, since_s: float) -> bool:
         give_up = world.clock() + LAST_S
