@@ -119,14 +119,14 @@ class SlowDiskPowerLoss(PowerLoss):
 
     async def _bring_back(self, first: Sequence[str], then: Sequence[str], world: World) -> None:
         await world.launch(first)
-        give_up = world.clock() + LAST_S
-        while then and world.clock() < give_up and not self._answer(first, world):
+        launched_s = world.clock()
+        while then and world.clock() < launched_s + LAST_S and not self._answer(first, world, launched_s):
             await world.sleep(POLL_S)
         await world.launch(then)
 
-    def _answer(self, names: Sequence[str], world: World) -> bool:
-        samples = world.view.samples
-        return all(samples[name].role and samples[name].process == "running" for name in names if name in samples)
+    def _answer(self, names: Sequence[str], world: World, since_s: float) -> bool:
+        view = world.view
+        return view.at_s > since_s and all(view.samples[name].role for name in names if name in view.samples)
 
     async def _led_by(self, others: Sequence[str], world: World, since_s: float) -> bool:
         give_up = world.clock() + LAST_S
