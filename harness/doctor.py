@@ -50,6 +50,9 @@ PARTS = {
     "restart-all": ("stop",),
     "slow-election": ("kill", "delay"),
     "replace": ("kill", "remove", "add"),
+    "figure-eight": ("isolate-leader", "delay", "kill"),
+    "overtaken": ("isolate-leader", "delay"),
+    "thin-majority": ("isolate-follower", "delay", "kill"),
 }
 """Kinds that are not tried, and those that are made of the same means."""
 

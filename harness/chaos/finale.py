@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from harness.chaos import assumptions
@@ -15,6 +16,7 @@ from harness.chaos.convergence import convergence, differences, not_applicable
 from harness.chaos.observer import Observer
 from harness.chaos.rig import Rig
 from harness.errors import HarnessError
+from harness.faults.membership import agreed_voters
 from harness.faults.world import World
 from harness.history.events import EventType
 from harness.history.records import Check, NodeSample
@@ -91,7 +93,17 @@ class Finale:
             samples = await self.observer.look(digests=False)
             if assumptions.healthy("", samples).held or self.recorder.clock() > give_up:
                 return samples
+            await self._forget_gone()
             await asyncio.sleep(POLL_S)
+
+    async def _forget_gone(self) -> None:
+        """Who was asked to go, and is no voter any more, is gone, though whoever asked never heard of it: killed while
+        it left, a node comes back as a stranger and ends at once."""
+        voters = agreed_voters(self.world)
+        for name in sorted(self.world.leaving.intersection(self.rig.system.nodes)):
+            if voters and name not in voters:
+                with suppress(HarnessError):
+                    await self.world.changes.remove(name)
 
     async def read_all(self, keys: Sequence[str]) -> dict[str, list[str]]:
         """Every key at every node. Returns node → what it could not read until the bound."""

@@ -18,8 +18,8 @@ from harness.faults.targets import resolve
 from harness.faults.world import World
 from harness.history.records import FaultRecord, Phase
 
-LEADER_S = 6.0
-"""For a leader after an outage: processes start, then elect; longer than that, and the plan goes on."""
+WHOLE_S = 12.0
+"""For all to be back after an outage: processes start, then elect; longer than that, and the plan goes on."""
 FREE_S = 8.0
 """For a node that no other fault has: changes of members, and starts on a busy machine, take longer than planned."""
 POLL_S = 0.1
@@ -61,7 +61,7 @@ class Nemesis:
     async def _inject(self, kind: Kind, fault: Fault) -> Injection | None:
         terrain = Terrain(len(self.world.view.nodes))
         if kind.lost(fault, terrain) > terrain.spare:
-            await self._wait_leader()
+            await self._wait_whole()
         rng = random.Random(f"dkv-fault {self.seed} {fault.number}")
         nodes = await self._chosen(kind, fault, rng)
         began = self.clock()
@@ -90,11 +90,16 @@ class Nemesis:
                 return nodes
             await self.world.sleep(POLL_S)
 
-    async def _wait_leader(self) -> None:
+    async def _wait_whole(self) -> None:
         """Before everything is taken away: an outage on the heels of another would find nothing to lose."""
-        give_up = self.clock() + LEADER_S
-        while not self.world.view.leader and self.clock() < give_up:
+        give_up = self.clock() + WHOLE_S
+        while not self._is_whole() and self.clock() < give_up:
             await self.world.sleep(POLL_S)
+
+    def _is_whole(self) -> bool:
+        """Somebody leads, and all have started."""
+        view = self.world.view
+        return bool(view.leader) and all(sample.role for sample in view.samples.values())
 
     async def _probe(self, kind: Kind, fault: Fault, injection: Injection) -> None:
         began = self.clock()

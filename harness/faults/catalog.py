@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from harness.errors import UsageError
-from harness.faults import clocks, disks, figure_eight, membership, partitions, power, process, shaping, split_change
+from harness.faults import (
+    clocks,
+    disks,
+    figure_eight,
+    membership,
+    overtaken,
+    partitions,
+    power,
+    process,
+    shaping,
+    split_change,
+    thin_majority,
+)
 from harness.faults.fault import Family, Kind
 from harness.systems.base import Ability
 
@@ -27,6 +39,8 @@ _KINDS: tuple[type[Kind], ...] = (
     partitions.IsolateFollower,
     partitions.OneWay,
     figure_eight.FigureEight,
+    overtaken.Overtaken,
+    thin_majority.ThinMajority,
     shaping.Delay,
     shaping.Jitter,
     shaping.Loss,
@@ -35,6 +49,7 @@ _KINDS: tuple[type[Kind], ...] = (
     shaping.Bandwidth,
     clocks.ClockJump,
     clocks.ClockRate,
+    clocks.HastyLeader,
     clocks.WallJump,
     clocks.WallRate,
     disks.DiskFull,

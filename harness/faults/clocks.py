@@ -4,16 +4,22 @@ but expiry. A monotonic clock jumps forwards only, as after a machine slept."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import permutations
 from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
 
 from harness.faults.fault import Draft, Family, Fault, Injection, Kind, Terrain, milli
 from harness.faults.world import World
-from harness.systems.base import Ability
+from harness.systems.base import Ability, Shape
 
 if TYPE_CHECKING:
     import random
 
 SKEWED_S = (1.0, 8.0)
+HASTE, LATE_S, HASTY_S = (2.0, 3.0), (0.07, 0.14), (2.0, 4.0)
+"""What takes two delays is given up by an impatient client's deadline (0.3 s) on such a clock, and done soon after;
+the leader still hears a majority in what it takes for 1.2 s."""
 ROUNDED_S = 0.05
 """A told offset differs by less from what was asked for."""
 
@@ -88,6 +94,31 @@ class ClockRate(ClockKind):
 
     def value(self, rng: random.Random) -> float:
         return rng.choice((rng.uniform(0.3, 0.9), rng.uniform(1.1, 3.0)))
+
+
+class HastyLeader(ClockRate):
+    """The leader's clock runs fast while everybody hears everybody late: what it gives up may be done yet, and it says
+    so before a client stops listening."""
+
+    name, needs, nodes_min = "hasty-leader", ClockRate.needs | {Ability.SHAPE}, 2
+
+    def draw(self, rng: random.Random, terrain: Terrain) -> Draft:
+        parameters = {"rate": milli(rng.uniform(*HASTE)), "delay_s": milli(rng.uniform(*LATE_S))}
+        return Draft(milli(rng.uniform(*HASTY_S)), ("leader",), parameters)
+
+    def lost(self, draft: Draft | Fault, terrain: Terrain) -> int:
+        """As if so many were: with delays that add up, and several hasty clocks, nobody would ever be elected."""
+        return terrain.spare
+
+    async def inject(self, world: World, fault: Fault, nodes: tuple[str, ...], rng: random.Random) -> Injection:
+        late = Shape(delay_s=fault.parameters["delay_s"])
+        await world.links.shape(fault.number, dict.fromkeys(permutations(world.view.nodes, 2), late))
+        clock = msgspec.structs.replace(fault, parameters={self.setting: fault.parameters[self.setting]})
+        return await super().inject(world, clock, nodes, rng)
+
+    async def heal(self, world: World, fault: Fault, injection: Injection) -> None:
+        await world.links.release(fault.number)
+        await super().heal(world, fault, injection)
 
 
 class WallJump(ClockJump):

@@ -38,6 +38,20 @@ async def insist(world: World, change: Callable[[], Awaitable[T]]) -> T:
         await world.sleep(AGAIN_S)
 
 
+async def see_off(world: World, name: str, change: Callable[[str], Awaitable[None]]) -> None:
+    """``change`` takes ``name`` out, as ``insist`` does. Without an answer the run's end looks what became of it."""
+    world.leaving.add(name)
+    await insist(world, partial(change, name))
+    world.leaving.discard(name)
+
+
+def agreed_voters(world: World) -> tuple[str, ...]:
+    """By the leader's word, once nobody is in a later term."""
+    view = world.view
+    leader = view.samples.get(view.leader)
+    return leader.voters if leader is not None and leader.term == view.term else ()
+
+
 class MembersKind(Kind):
     """A change, and the change back."""
 
@@ -66,7 +80,7 @@ class Add(MembersKind):
     async def heal(self, world: World, fault: Fault, injection: Injection) -> None:
         for name in injection.nodes:
             if name in world.system.nodes:
-                await insist(world, partial(world.changes.leave, name))
+                await see_off(world, name, world.changes.leave)
 
 
 class Remove(MembersKind):
@@ -80,7 +94,7 @@ class Remove(MembersKind):
         return Injection(nodes, at_s=world.clock())
 
     async def take_out(self, world: World, name: str) -> None:
-        await insist(world, partial(world.changes.remove, name))
+        await see_off(world, name, world.changes.remove)
 
     async def heal(self, world: World, fault: Fault, injection: Injection) -> None:
         for name in injection.nodes:
@@ -96,7 +110,7 @@ class Leave(Remove):
     name = "leave"
 
     async def take_out(self, world: World, name: str) -> None:
-        await insist(world, partial(world.changes.leave, name))
+        await see_off(world, name, world.changes.leave)
 
 
 class Replace(Remove):

@@ -24,13 +24,14 @@ VOTE_DELAY_S = 0.3
 """Half of the shortest election timeout."""
 FSYNC_DELAY_S = (0.05, 0.3)
 """Many round trips, and less than half of an election timeout: they still follow."""
-LAST_S, POLL_S = 6.0, 0.1
+LAST_S, POLL_S = 12.0, 0.1
 """For the others to elect one of them: some seconds of processor time for their start, and an election."""
 ALONE_S = 2.5
 """What that takes as a rule."""
 SHORT_S, BLINK_S = (0.3, 1.2), (0.1, 0.4)
 """Before and after such a loss of power: with what follows it takes as long as an outage may."""
 ALL_SHARE = 0.5
+UNEVEN_SHARE = 0.5
 ELECTION_SHARE = 0.6
 
 
@@ -84,7 +85,8 @@ class TornWrite(PowerLoss):
 
 class SlowDiskPowerLoss(PowerLoss):
     """The followers' disks are slow when all lose power, and who led comes back last: without it, the others must still
-    have everything that they had confirmed."""
+    have everything that they had confirmed. ``uneven``: one disk is as it was, so that its node alone has what was
+    committed, and the others, who come back before it, stand for election first."""
 
     name, nodes_min = "power-loss-slow-disks", 3
 
@@ -94,13 +96,15 @@ class SlowDiskPowerLoss(PowerLoss):
             "torn": False,
             "fsync_delay_s": milli(rng.uniform(*FSYNC_DELAY_S)),
             "down_s": milli(rng.uniform(*BLINK_S)),
+            "uneven": rng.random() < UNEVEN_SHARE,
         }
         return Draft(milli(parameters["volatile_s"] + parameters["down_s"] + ALONE_S), ("all",), parameters)
 
     async def inject(self, world: World, fault: Fault, nodes: tuple[str, ...], rng: random.Random) -> Injection:
+        quick = [name for name in nodes if name != world.view.leader][:1] if fault.parameters["uneven"] else []
         slow = {"volatile": True, "fsync_delay_s": fault.parameters["fsync_delay_s"]}
         for name in nodes:
-            if name != world.view.leader:
+            if name not in (world.view.leader, *quick):
                 await world.require(name, lambda n: world.ports.disk(n, slow))
         await world.sleep(fault.parameters["volatile_s"])
         leader = world.view.leader if world.view.leader in nodes else nodes[-1]
@@ -108,10 +112,21 @@ class SlowDiskPowerLoss(PowerLoss):
         await world.system.kill(nodes)
         at_s = world.clock()
         await world.sleep(fault.parameters["down_s"])
-        await world.launch(others)
+        await self._bring_back([name for name in others if name not in quick], quick, world)
         led = await self._led_by(others, world, at_s + fault.parameters["down_s"])
         detail = f"{leader} comes back last" + ("" if led else f", though none of the others led within {LAST_S:g} s")
         return Injection((*others, leader), detail=detail, at_s=at_s)
+
+    async def _bring_back(self, first: Sequence[str], then: Sequence[str], world: World) -> None:
+        await world.launch(first)
+        launched_s = world.clock()
+        while then and world.clock() < launched_s + LAST_S and not self._answer(first, world, launched_s):
+            await world.sleep(POLL_S)
+        await world.launch(then)
+
+    def _answer(self, names: Sequence[str], world: World, since_s: float) -> bool:
+        view = world.view
+        return view.at_s > since_s and all(view.samples[name].role for name in names if name in view.samples)
 
     async def _led_by(self, others: Sequence[str], world: World, since_s: float) -> bool:
         give_up = world.clock() + LAST_S

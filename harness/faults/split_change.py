@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from functools import partial
 from typing import TYPE_CHECKING
 
 from harness.errors import Refused
 from harness.faults.fault import Draft, Fault, Injection, Terrain, milli
-from harness.faults.membership import MembersKind, insist
+from harness.faults.membership import MembersKind, agreed_voters, insist, see_off
 from harness.faults.process import CLOSE_S, watch_closely
 from harness.faults.world import World
 from harness.systems.base import Ability, Link, Shape
@@ -57,8 +56,10 @@ class SplitChange(MembersKind):
         slow = Shape(delay_s=fault.parameters["delay_s"])
         await world.links.shape(fault.number, {(a, b): slow for a in others for b in others if a != b})
         await self._cut(world, fault, both_ways([old], others))
+        removed = rng.choice(others)
+        world.leaving |= {removed, old}
         async with asyncio.TaskGroup() as group:
-            group.create_task(world.changes.ask_removal(old, removed := rng.choice(others)))
+            group.create_task(world.changes.ask_removal(old, removed))
             new = await self._elected(world, others)
             if new is None:
                 return Injection(nodes, detail=f"nobody led instead of {old}", at_s=world.clock())
@@ -91,16 +92,10 @@ class SplitChange(MembersKind):
         if not injection.facts:
             return  # it was not begun, or nobody led
         give_up = world.clock() + WHOLE_S
-        while not (voters := self._agreed(world)) and world.clock() < give_up:
+        while not (voters := agreed_voters(world)) and world.clock() < give_up:
             await world.look()
             await world.sleep(CLOSE_S)
         for name in injection.nodes:
             if voters and name not in voters and name in world.system.nodes:
-                await insist(world, partial(world.changes.remove, name))
+                await see_off(world, name, world.changes.remove)
                 await insist(world, world.changes.add)
-
-    def _agreed(self, world: World) -> tuple[str, ...]:
-        """The voters by the leader's word, once nobody is in a later term."""
-        view = world.view
-        leader = view.samples.get(view.leader)
-        return leader.voters if leader is not None and leader.term == view.term else ()

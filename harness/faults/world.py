@@ -61,6 +61,7 @@ class World:
     """``view`` is kept by whoever observes; ``look`` has them observe just now.
 
     ``claims``: node → the fault that has it for itself. ``lives``: how many processes a node has had beside its first.
+    ``leaving``: who was asked to go and has not been seen to: that may have been done, or be done yet.
     """
 
     system: System
@@ -74,6 +75,7 @@ class World:
     press: Press = _press_nobody
     claims: dict[str, int] = field(default_factory=dict)
     lives: Counter[str] = field(default_factory=Counter)
+    leaving: set[str] = field(default_factory=set)
 
     async def seen_since(self, time_s: float) -> View:
         """A view that was begun after ``time_s``, or the newest there is after SEEN_S."""

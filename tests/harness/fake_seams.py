@@ -71,6 +71,9 @@ class FakeMembers:
         self.system.members.pop(name, None)
 
     async def leave(self, name: str) -> None:
+        if "unheard leave" in self.system.bugs:
+            self.system.depart(name)
+            raise Refused(f"{name} cannot be reached")
         await self.remove(name)
 
     async def ask_removal(self, at: str, name: str) -> None:

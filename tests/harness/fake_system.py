@@ -57,6 +57,7 @@ class FakeSystem:
         self.log: list[Entry] = []
         self.cuts: frozenset[Link] = frozenset()
         self.shapes: dict[Link, Shape] = {}
+        self.strangers: set[str] = set()
         self.wrong: list[str] = []
         self.told: list[str] = []
         self.running = False
@@ -110,7 +111,7 @@ class FakeSystem:
 
     async def launch(self, names: Sequence[str]) -> None:
         for name in names:
-            if self.members[name].process == "dead":
+            if self.members[name].process == "dead" and name not in self.strangers:
                 self.members[name].process = "running"
 
     async def pause(self, names: Sequence[str]) -> None:
@@ -182,7 +183,7 @@ class FakeSystem:
         heard = [
             other for other in self.members.values() if other.process == "running" and self._hear(other.name, name)
         ]
-        return len(heard) > len(self.members) // 2
+        return len(heard) > len(self.voters) // 2
 
     def _hear(self, one: str, other: str) -> bool:
         return (one, other) not in self.cuts and (other, one) not in self.cuts
@@ -193,6 +194,15 @@ class FakeSystem:
         if self.leader is None or not self._hear(node.name, self.leader):
             return None
         return self.members[self.leader]
+
+    @property
+    def voters(self) -> tuple[str, ...]:
+        return tuple(name for name in self.members if name not in self.strangers)
+
+    def depart(self, name: str) -> None:
+        """It is no voter any more, and never runs again."""
+        self.strangers.add(name)
+        self.die(self.members[name])
 
     def die(self, node: FakeNode) -> None:
         node.process, node.leads, node.fault, node.hits = "dead", 0, {}, 0
@@ -250,7 +260,7 @@ class FakeSystem:
             commit=node.applied,
             applied=node.applied,
             last=node.applied,
-            voters=tuple(self.members),
+            voters=self.voters,
             digest=hashlib.sha256(text.encode()).hexdigest()[:8] if digests else "",
         )
 

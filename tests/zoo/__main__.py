@@ -33,10 +33,10 @@ def main() -> int:
     known = {trial.key for trial in done}
     wanted = _controls(arguments, laboratory) if arguments.control else _hunts(arguments, laboratory)
     failed = 0
-    for trial, options in wanted:
+    for trial in wanted:
         if trial.key in known:
             continue
-        made = laboratory.make(trial, options)
+        made = laboratory.make(trial)
         print(table.progress(made), flush=True)
         failed += not made.as_it_should_be
         # Somebody else may have added to it.
@@ -47,24 +47,26 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def _hunts(arguments: argparse.Namespace, laboratory: Laboratory) -> Iterator[tuple[Trial, tuple[str, ...]]]:
+def _hunts(arguments: argparse.Namespace, laboratory: Laboratory) -> Iterator[Trial]:
     """All mutants with the first seed, then all with the second: a series that is cut short has something of each."""
     mutants = list(_chosen(arguments.only))
     for seed in range(arguments.first, arguments.first + arguments.seeds):
         for mutant in mutants:
-            yield laboratory.blank(mutant, seed), mutant.options
+            yield laboratory.blank(mutant, seed)
 
 
-def _controls(arguments: argparse.Namespace, laboratory: Laboratory) -> Iterator[tuple[Trial, tuple[str, ...]]]:
+def _controls(arguments: argparse.Namespace, laboratory: Laboratory) -> Iterator[Trial]:
     for seed in range(arguments.first, arguments.first + arguments.control):
-        yield laboratory.blank(None, seed, arguments.system), ()
+        yield laboratory.blank(None, seed, arguments.system)
 
 
 def _chosen(only: list[str]) -> Iterable[Mutant]:
     for name in only:
         if name not in MUTANTS:
             raise SystemExit(f"no mutant is called {name!r}: there are {', '.join(MUTANTS)}")
-    return [MUTANTS[name] for name in only] if only else MUTANTS.values()
+    if only:
+        return [MUTANTS[name] for name in only]
+    return [mutant for mutant in MUTANTS.values() if not mutant.harmless]
 
 
 def _parser() -> argparse.ArgumentParser:

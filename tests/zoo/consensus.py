@@ -16,6 +16,10 @@ MAJORITY_OF_COPIES = "if count <= (len(self.__otherNodes) + 1) / 2:\n           
 """In the library's search for the commit index."""
 
 
+LONG_TAILS = ("append_bytes=4000", "window_bytes=8000", "keep_entries=100000")
+"""A log of seconds takes many messages, as one of hours does with those of 4 MiB; and no snapshot takes their place."""
+
+
 def _commits_its_log(crowned: Callable[[Leading], None]) -> Callable[[Leading], None]:
     def hasty(self: Leading) -> None:
         crowned(self)
@@ -111,7 +115,8 @@ COMMITS = (
         "writes that nobody else has, and then refuses the true ones.",
         (),
         rule="commit no further than proven",
-        faults="partition,kill,pause,links",
+        faults="overtaken",
+        settings=LONG_TAILS,
     ),
     Mutant(
         "replies-of-another-term-count",
@@ -136,7 +141,8 @@ COMMITS = (
         "a copy of other writes.",
         (),
         rule="an acknowledgement claims what was proven",
-        faults="links,partition,pause",
+        faults="overtaken",
+        settings=LONG_TAILS,
     ),
 )
 
@@ -155,7 +161,7 @@ LOGS = (
                 ("max(state.commit_index, state.first_index + 1) < index", "state.first_index + 1 < index"),
             ),
         ),
-        faults="links,partition,pause",
+        faults="reorder",
     ),
     Mutant(
         "matching-tail-cut",
@@ -163,7 +169,7 @@ LOGS = (
         "acknowledged.",
         (),
         rule="a matching tail is not cut",
-        faults="links,partition,pause",
+        faults="reorder",
     ),
     Mutant(
         "compacted-part-not-skipped",
@@ -171,7 +177,8 @@ LOGS = (
         "fetched again.",
         (),
         rule="what is compacted is identical",
-        faults="links,partition,pause",
+        faults="duplicate,reorder,jitter",
+        settings=("checkpoint_entries=20", "keep_entries=2"),
     ),
     Mutant(
         "refusal-steps-back-slowly",
@@ -179,7 +186,9 @@ LOGS = (
         "and it never catches up. Nothing is lost, but a member that looks alive is none.",
         (),
         rule="a refusal answers commit + 1",
-        faults="partition,kill,pause",
+        faults="overtaken",
+        settings=LONG_TAILS,
+        time_s_max=15.0,
     ),
     Mutant(
         "deposed-leader-is-heard",
@@ -200,7 +209,8 @@ LOGS = (
         "A follower installs an old snapshot though its log goes further: entries that it has acknowledged are gone.",
         (),
         rule="no snapshot over a log that has its last entry",
-        faults="kill,partition,links",
+        faults="thin-majority",
+        settings=("checkpoint_entries=5", "keep_entries=2"),
     ),
 )
 
@@ -227,7 +237,8 @@ MEMBERS = (
         "removed voters count again.",
         (),
         rule="changes take effect once, when appended",
-        faults="members,kill,partition,pause",
+        harmless="For as long as the newest change is in a log and not applied there, the voter before it counts too: "
+        "changes come one at a time, so that is one voter more to be heard, and majorities still meet.",
     ),
     Mutant(
         "revived-removed-node",
@@ -237,7 +248,7 @@ MEMBERS = (
         rule="voters at start come from the log",
         # Whose log begins before the others came forgets them; it shows when the run is over and they still lack data.
         faults="restart-all,kill-all,transfer",
-        options=("--setting", "keep_entries=100000"),
+        settings=("keep_entries=100000",),
         time_s_max=20.0,
     ),
 )

@@ -56,8 +56,9 @@ class Patch:
 class Mutant:
     """``sentence``: what is wrong, and what a user would lose. ``rule``: of tests/sim/mutants.py, which breaks it too.
 
-    ``nodes``, ``faults``, ``workload``, ``options``: what the testbed is asked to find it with; faults and workload are
-    what it does anyway when nobody asks for anything. ``time_s_max``: of what shows at the end of a run only.
+    ``nodes``, ``faults``, ``workload``, ``settings``: what the testbed is asked to find it with; the faults and
+    workload by default are what it does when nobody asks. ``time_s_max``: of what shows at the end of a run only.
+    ``harmless``: why nobody could notice it, for one that only the simulator sees, who compares what is inside.
     """
 
     name: str
@@ -67,8 +68,9 @@ class Mutant:
     nodes: int = 3
     faults: str = "all"
     workload: str = "register"
-    options: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
     time_s_max: float = inf
+    harmless: str = ""
 
     def all_patches(self) -> tuple[Patch, ...]:
         """Its own, and the simulator's for its rule."""

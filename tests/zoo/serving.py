@@ -129,7 +129,7 @@ DATA = (
         "A write that ran out of time is reported as certainly not done, though it is in the log: it takes effect "
         "behind the user's back.",
         (edit(Waiter, "expire", ("if self.appended:", "if False:")),),
-        faults="clock-rate,clock-jump,isolate-leader,pause-followers",
+        faults="hasty-leader",
     ),
     Mutant(
         "lost-delete",

@@ -53,7 +53,7 @@ STORAGE = (
         "send-before-commit",
         "A node tells the leader that it has an entry before its own commit: if it dies in between, fewer nodes have "
         "an acknowledged write than the leader has counted.",
-        (edit(Host, "_turn", ("self._gather()", "self._gather()\n        self._send_all()")),),
+        (edit(Host, "_turn", ("self._send_all(early=True)", "self._send_all(early=False)")),),
         faults="power-loss-slow-disks",
     ),
     Mutant(
@@ -61,7 +61,7 @@ STORAGE = (
         f"Recovery drops the last {TAIL_ENTRIES} entries of the log that it does not know to be committed: a restart "
         "of all nodes loses the last acknowledged writes.",
         (wrap(LogBuffer, "load", _without_tail),),
-        faults="kill",
+        faults="kill-all",
     ),
     Mutant(
         "snapshot-not-durable",
@@ -72,6 +72,7 @@ STORAGE = (
             edit(PartFile, "rename", ("self._files.fsync_directory(path.parent)", "pass")),
         ),
         faults="power",
+        settings=("checkpoint_entries=20",),
     ),
     Mutant(
         "snapshot-off-by-one",
@@ -88,7 +89,8 @@ STORAGE = (
                 ),
             ),
         ),
-        faults="kill",
+        faults="stop",
+        settings=("checkpoint_entries=20",),
     ),
     Mutant(
         "foreign-checkpoint",
@@ -97,5 +99,6 @@ STORAGE = (
         (),
         rule="only a checkpoint that fits the log",
         faults="kill-at-install",
+        settings=("checkpoint_entries=20", "keep_entries=5"),
     ),
 )

@@ -22,25 +22,25 @@ def progress(trial: Trial) -> str:
 
 def document(trials: Sequence[Trial], mutants: Mapping[str, Mutant]) -> str:
     """Markdown."""
-    hunts = {name: [trial for trial in trials if _is_of(trial, mutant)] for name, mutant in mutants.items()}
-    rows = [_row(mutants[name], made) for name, made in hunts.items() if made]
-    controls = [
-        _control(system, [t for t in trials if not t.mutant and t.system == system]) for system in _systems(trials)
-    ]
+    hunts = {key: made for mutant in mutants.values() for key, made in _series(trials, mutant).items()}
+    rows = [_row(mutants[name], version, made) for (name, version), made in hunts.items()]
+    controls = [_control(*key, made) for key, made in _controls(trials).items()]
+    apart = [f"- {mutant.name}: {mutant.sentence} {mutant.harmless}" for mutant in mutants.values() if mutant.harmless]
     parts = [
         "# The bug zoo\n",
         "Mutants of our own node, one at a time (`tests/zoo`), and whether `dkv-harness chaos` finds them. A time is "
-        "from the clients' first operation to the verdict; the load is the machine's while the last run ended.\n",
-        "| mutant | found in 60 s | median s | worst s | load | with | by | what a user would lose |",
-        "|---|---|---|---|---|---|---|---|",
+        "from the clients' first operation to the verdict; the load is the machine's as a run ended. A row is of one "
+        "version of the code.\n",
+        "| mutant | version | found in 60 s | median s | worst s | load | with | by | what a user would lose |",
+        "|---|---|---|---|---|---|---|---|---|",
         *rows,
         "",
     ]
     if controls:
         parts += [
             "## As it is: false alarms\n",
-            "| system | runs | alarms | unknown | trouble | seconds of chaos | load of the machine |",
-            "|---|---|---|---|---|---|---|",
+            "| system | version | runs | alarms | unknown | trouble | seconds of chaos | load of the machine |",
+            "|---|---|---|---|---|---|---|---|",
             *controls,
             "",
         ]
@@ -48,27 +48,52 @@ def document(trials: Sequence[Trial], mutants: Mapping[str, Mutant]) -> str:
     alarms = [_miss(trial) for trial in trials if not trial.mutant and not trial.as_it_should_be]
     parts += _listed("## Trials that did not find their mutant\n", misses)
     parts += _listed("## Control runs that were not valid\n", alarms)
-    parts += _listed("## One verdict of each\n", [_example(name, made) for name, made in hunts.items() if _found(made)])
+    parts += _listed("## Mutants that nobody could notice\n", apart)
+    newest = {name: made for (name, _), made in hunts.items() if _found(made)}
+    parts += _listed("## One verdict of each\n", [_example(name, made) for name, made in newest.items()])
     return "\n".join(parts)
 
 
-def _row(mutant: Mutant, made: Sequence[Trial]) -> str:
+def _series(trials: Sequence[Trial], mutant: Mutant) -> dict[tuple[str, str], list[Trial]]:
+    """(name, version) → its trials, in the order in which versions came."""
+    series: dict[tuple[str, str], list[Trial]] = {}
+    for trial in trials:
+        if _is_of(trial, mutant):
+            series.setdefault((mutant.name, trial.version), []).append(trial)
+    return series
+
+
+def _controls(trials: Sequence[Trial]) -> dict[tuple[str, str], list[Trial]]:
+    """(system, version) → its runs."""
+    controls: dict[tuple[str, str], list[Trial]] = {}
+    for trial in sorted((trial for trial in trials if not trial.mutant), key=lambda trial: trial.system):
+        controls.setdefault((trial.system, trial.version), []).append(trial)
+    return controls
+
+
+def _row(mutant: Mutant, version: str, made: Sequence[Trial]) -> str:
     found = _found(made)
     times = [trial.found_s for trial in found if trial.found_s is not None]
     late = sum(time_s > IN_TIME_S for time_s in times)
     checks = ", ".join(sorted({name for trial in found for name in trial.check.split(", ")}))
     typical = f"{median(times):.1f}" if times else "–"
     worst = f"{max(times):.1f}" if times else "–"
-    setting = ", ".join(sorted({f"{t.nodes} nodes, {t.faults}, {t.workload}, {t.time_s:g} s" for t in made}))
+    setting = ", ".join(sorted({_asked(trial) for trial in made}))
     counts = f"{len(found) - late} of {len(made)}" + (f", {late} later" if late else "")
-    cells = (mutant.name, counts, typical, worst, _loads(made), setting, checks, mutant.sentence)
+    cells = (mutant.name, version, counts, typical, worst, _loads(made), setting, checks, mutant.sentence)
     return f"| {' | '.join(cells)} |"
 
 
-def _control(system: str, made: Sequence[Trial]) -> str:
+def _asked(trial: Trial) -> str:
+    words = (f"{trial.nodes} nodes", trial.faults, trial.workload, f"{trial.time_s:g} s", *trial.settings)
+    return ", ".join(words)
+
+
+def _control(system: str, version: str, made: Sequence[Trial]) -> str:
     counts = {outcome: sum(trial.outcome is outcome for trial in made) for outcome in Outcome}
     cells = (
         system,
+        version,
         str(len(made)),
         str(counts[Outcome.INVALID]),
         str(counts[Outcome.UNKNOWN]),
@@ -81,8 +106,8 @@ def _control(system: str, made: Sequence[Trial]) -> str:
 
 def _is_of(trial: Trial, mutant: Mutant) -> bool:
     """Whether it was run as the mutant is to be found today."""
-    setting = (mutant.name, mutant.nodes, mutant.faults, mutant.workload)
-    return (trial.mutant, trial.nodes, trial.faults, trial.workload) == setting
+    setting = (mutant.name, mutant.nodes, mutant.faults, mutant.workload, mutant.settings)
+    return (trial.mutant, trial.nodes, trial.faults, trial.workload, trial.settings) == setting
 
 
 def _loads(made: Sequence[Trial]) -> str:
@@ -92,7 +117,8 @@ def _loads(made: Sequence[Trial]) -> str:
 
 def _miss(trial: Trial) -> str:
     reached = f"; reached: {', '.join(trial.reached)}" if trial.reached else ""
-    return f"- {trial.mutant or trial.system}, seed {trial.seed}: {trial.outcome}. {trial.sentence}{reached}"
+    who = f"{trial.mutant or trial.system}, version {trial.version}, seed {trial.seed}"
+    return f"- {who}: {trial.outcome}. {trial.sentence}{reached}"
 
 
 def _example(name: str, made: Sequence[Trial]) -> str:
@@ -106,7 +132,3 @@ def _found(made: Sequence[Trial]) -> list[Trial]:
 
 def _listed(title: str, lines: Sequence[str]) -> list[str]:
     return [title, *lines, ""] if lines else []
-
-
-def _systems(trials: Sequence[Trial]) -> list[str]:
-    return sorted({trial.system for trial in trials if not trial.mutant})

@@ -61,14 +61,21 @@ def test_each_is_reached(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> No
             World(seed, kind).run()
     said = caplog.text
     for _ in range(2):
-        said += _short_life(tmp_path)
+        said += _short_life(tmp_path, "--watch")
     missed = {patch.where for patch in watch.patches if f"{REACHED}: {patch.where}" not in said}
     assert missed <= RARE, sorted(missed - RARE)
 
 
-def _short_life(directory: Path) -> str:
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MUTANTS)
+def test_each_still_runs(name: str, tmp_path: Path) -> None:
+    """A patch may still apply and be wrong: the node would end at once, and no testbed be needed to see it."""
+    assert "broken" not in _short_life(tmp_path, "--mutant", name)
+
+
+def _short_life(directory: Path, *which: str) -> str:
     """A node's log."""
-    command = [*NODE, "--watch", "serve", "--id", "n1", "--rest", "127.0.0.1:0", "--raft", "127.0.0.1:0"]
+    command = [*NODE, *which, "serve", "--id", "n1", "--rest", "127.0.0.1:0", "--raft", "127.0.0.1:0"]
     command += ["--gossip", "127.0.0.1:0"]
     with (directory / "log").open("wb") as log:
         node = subprocess.Popen(
@@ -115,14 +122,16 @@ def test_the_table_counts() -> None:
         msgspec.structs.replace(blank(mutant, 1), found_s=1.0, **found),
         msgspec.structs.replace(blank(mutant, 2), found_s=4.0, **found),
         msgspec.structs.replace(blank(mutant, 3), outcome=Outcome.VALID, sentence="nothing wrong"),
+        msgspec.structs.replace(blank(mutant, 1), version="v2", found_s=3.0, **found),
         msgspec.structs.replace(blank(None, 1), outcome=Outcome.VALID),
         msgspec.structs.replace(blank(None, 2), outcome=Outcome.INVALID, sentence="a false alarm"),
     ]
     text = table.document(made, MUTANTS)
-    assert "| lost-delete | 2 of 3 | 2.5 | 4.0 | 0–0 |" in text
-    assert "| dkv | 2 | 1 | 0 | 0 | 40 |" in text
-    assert "- lost-delete, seed 3: valid." in text
-    assert "- dkv, seed 2: invalid. a false alarm" in text
+    assert "| lost-delete | v1 | 2 of 3 | 2.5 | 4.0 | 0–0 |" in text
+    assert "| lost-delete | v2 | 1 of 1 | 3.0 |" in text
+    assert "| dkv | v1 | 2 | 1 | 0 | 0 | 40 |" in text
+    assert "- lost-delete, version v1, seed 3: valid." in text
+    assert "- dkv, version v1, seed 2: invalid. a false alarm" in text
 
 
 @pytest.mark.slow

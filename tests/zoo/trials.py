@@ -40,7 +40,8 @@ OUTCOMES = {0: Outcome.VALID, 1: Outcome.INVALID, 2: Outcome.UNKNOWN}
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """``mutant`` "" for a control run of the node as it is. ``found_s``: from the clients' first operation to the
-    verdict. ``reached``: the mutated functions that were called at all. ``load``: of the machine, at the end."""
+    verdict. ``reached``: the mutated functions that were called at all. ``load``: of the machine, at the end.
+    ``settings``: of the nodes, where the plan's own were not taken."""
 
     version: str
     system: str
@@ -57,6 +58,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     reached: tuple[str, ...] = ()
     load: float = 0.0
     run: str = ""
+    settings: tuple[str, ...] = ()
 
     @property
     def as_it_should_be(self) -> bool:
@@ -66,7 +68,8 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def key(self) -> tuple[Any, ...]:
         """What need not be done again."""
-        return self.version, self.system, self.mutant, self.seed, self.nodes, self.time_s, self.faults, self.workload
+        asked = (self.nodes, self.time_s, self.faults, self.workload, self.settings)
+        return self.version, self.system, self.mutant, self.seed, *asked
 
 
 @dataclass(frozen=True)
@@ -91,15 +94,16 @@ class Laboratory:
             faults=mutant.faults if mutant else "all",
             workload=mutant.workload if mutant else "register",
             outcome=Outcome.TROUBLE,
+            settings=mutant.settings if mutant else (),
         )
 
-    def make(self, trial: Trial, options: tuple[str, ...] = ()) -> Trial:
+    def make(self, trial: Trial) -> Trial:
         """Run it to its end."""
         path = self.runs / f"{trial.mutant or 'control-' + trial.system}-{trial.seed}"
         shutil.rmtree(path, ignore_errors=True)
         path.parent.mkdir(parents=True, exist_ok=True)
         began = time.monotonic()
-        code, said = _run(self._command(trial, path, options), trial.time_s + SLACK_S)
+        code, said = _run(self._command(trial, path), trial.time_s + SLACK_S)
         outcome = OUTCOMES.get(code, Outcome.TROUBLE)
         trial = msgspec.structs.replace(
             trial,
@@ -116,11 +120,12 @@ class Laboratory:
             shutil.rmtree(path, ignore_errors=True)
         return trial
 
-    def _command(self, trial: Trial, path: Path, options: tuple[str, ...]) -> list[str]:
+    def _command(self, trial: Trial, path: Path) -> list[str]:
         command = [sys.executable, "-m", "harness", "chaos", "--output", "json", "--out", str(path)]
         command += ["--nodes", str(trial.nodes), "--time", str(trial.time_s), "--seed", str(trial.seed)]
         command += ["--faults", trial.faults, "--workload", trial.workload, "--system", trial.system]
-        command += ["--network", self.network, "--port-offset", str(self.port_offset), *options]
+        command += ["--network", self.network, "--port-offset", str(self.port_offset)]
+        command += [word for setting in trial.settings for word in ("--setting", setting)]
         if trial.mutant:
             node = [sys.executable, "-m", "tests.zoo.node", "--mutant", trial.mutant, "serve"]
             command += ["--node-command", shlex.join(node)]

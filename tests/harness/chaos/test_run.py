@@ -71,6 +71,13 @@ def test_each_bug_is_found_and_explained(tmp_path: Path, bug: str, workload: str
         assert 1 <= len(found[check].operations) <= 8
 
 
+def test_who_left_unheard_is_not_waited_for(tmp_path: Path) -> None:
+    verdict = executed(tmp_path / "run", planned(2, "add"), ["unheard leave"])
+    assert verdict.validity is Validity.VALID, verdict.sentence
+    faults = (tmp_path / "run" / "faults.jsonl").read_text()
+    assert "not healed: n6 cannot be reached" in faults
+
+
 @pytest.mark.parametrize("workload", ["append", "set", "counter"])
 def test_a_lost_write_is_found_by_every_workload(tmp_path: Path, workload: str) -> None:
     verdict = executed(tmp_path / "run", planned(2, "", workload), ["lost write"])

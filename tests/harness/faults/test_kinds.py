@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import Refused, UsageError
+from harness.faults import overtaken, thin_majority
 from harness.faults.catalog import KINDS, chosen, possible
 from harness.faults.fault import Draft, Fault, Injection, Terrain
 from harness.faults.figure_eight import WRITES
@@ -199,12 +200,44 @@ def test_figure_eight_leaves_two_tails_and_lets_the_older_one_lead_between(count
     assert played >= 3
 
 
-def test_figure_eight_needs_all_nodes() -> None:
+def test_who_is_overtaken_has_a_tail_of_its_own_and_the_next_leader_a_longer_one() -> None:
+    for seed in range(4):
+        system, pressed = FakeSystem(3, seed), list[tuple[str, int]]()
+        _, injection, fired, during = run(life("overtaken", seed, system, pressed))
+        assert fired is True
+        (first,), (second, *_) = injection.nodes, re.findall(r"n\d", injection.detail)
+        assert first != second
+        assert pressed == [(first, overtaken.SENT_WRITES), (second, overtaken.MORE_WRITES)]
+        assert set(during) == {"running"}, "it takes no process"
+
+
+@pytest.mark.parametrize("count", [3, 5])
+def test_a_thin_majority_loses_its_leader_and_nobody_else(count: int) -> None:
+    system, pressed = FakeSystem(count, 1), list[tuple[str, int]]()
+    _, injection, fired, during = run(life("thin-majority", 1, system, pressed))
+    (leader,) = re.findall(r"n\d", injection.detail)
+    assert fired is True
+    assert pressed == [(leader, thin_majority.WRITES)]
+    assert system.told == [f"kill {leader}"]
+    assert during.count("dead") == 1, "it waits to be started again"
+
+
+def test_a_hasty_leader_is_cured_of_its_haste_and_the_links_of_their_delay() -> None:
+    system = FakeSystem(3, 1)
+    fault, injection, fired, _ = run(life("hasty-leader", 1, system))
+    assert fired is True
+    assert fault.parameters["rate"] >= 2.0
+    assert system.members[injection.nodes[0]].fault["clock"]["monotonic"]["rate"] == 1.0
+    assert not system.shapes
+
+
+@pytest.mark.parametrize("name", ["figure-eight", "thin-majority"])
+def test_some_need_all_nodes(name: str) -> None:
     async def body() -> None:
         system = FakeSystem(3)
         world = system.rig().world(asyncio.get_running_loop().time)
         await look(world)
-        kind = KINDS["figure-eight"]
+        kind = KINDS[name]
         with pytest.raises(Refused, match="taken by another fault"):
             await kind.inject(
                 world, as_fault(kind.name, kind.draw(random.Random(1), Terrain(3))), ("n1",), random.Random(1)
