@@ -134,7 +134,7 @@ DATA = (
     Mutant(
         "lost-delete",
         "A delete says that it is done and deletes nothing.",
-        (edit(KeyValue, "_delete", ("self._rows.remove(command.key, row)", "pass")),),
+        (edit(KeyValue, "_delete", ("self._rows.remove(command.key)", "pass")),),
     ),
     Mutant(
         "cas-without-condition",
