@@ -214,6 +214,11 @@ class Rows:
         """Nobody reads what ``share`` returned any more."""
         self._shared = False
 
+    @property
+    def is_merged(self) -> bool:
+        """Whether the tables are all there is."""
+        return not self._changes
+
     def merge(self, count_max: int) -> None:
         """Take up to so many changes into the tables, unless a snapshot reads them."""
         if self._shared or not self._changes:

@@ -35,6 +35,9 @@ from dkv.kv.rows import MERGE_STEP, Rows, hash_row
 SWEEP_ROWS_MAX = 1000
 """Two to three milliseconds."""
 
+PREPARE_STEP = 2000
+"""Changes merged in a turn when a checkpoint is due: some two milliseconds."""
+
 RETIRE_STEP = 2000
 """Rows or ids; well below a millisecond."""
 
@@ -176,6 +179,14 @@ class KeyValue:
         return digest_hex(rows + groups + _hash_clock(self.clock_ms))
 
     # Snapshots
+
+    def prepare(self) -> bool:
+        """Merge some of what was written under the last snapshot; whether nothing of it is left.
+
+        ``freeze`` would merge all of it at once: 0.7 s after 400,000 sets under a busy node's checkpoint.
+        """
+        self._rows.merge(PREPARE_STEP)
+        return self._rows.is_merged
 
     def freeze(self) -> Iterator[bytes]:
         """The state as of this call, as blocks; ``apply`` may go on between two of them.

@@ -36,20 +36,22 @@ class Checkpointing:
         self._blocks: Iterator[bytes] | None = None
         self._writer: CheckpointWriter | None = None
         self._header: CheckpointHeader | None = None
-        self._flushing = False
+        self._preparing = self._flushing = False
         self._pause_turns = 0
 
     @property
     def is_writing(self) -> bool:
-        """Blocks are still to be taken: another turn should follow soon."""
-        return self._blocks is not None
+        """It is prepared, or blocks are still to be taken: another turn should follow soon."""
+        return self._preparing or self._blocks is not None
 
     def step(self, applied_index: int, machine: StateMachine) -> None:
         """After a turn's commit: begin, or go on with, or leave it."""
         if self._blocks is not None:
             self._take_block()
-        elif not self._flushing and self._is_due(applied_index):
-            self._begin(applied_index, machine)
+        elif self._preparing or (not self._flushing and self._is_due(applied_index)):
+            self._preparing = not machine.prepare()
+            if not self._preparing:
+                self._begin(applied_index, machine)
 
     def installed(self, index: int) -> None:
         """A snapshot took the place of state and log; its file is the newest checkpoint. Call after the commit."""
@@ -61,6 +63,7 @@ class Checkpointing:
         """The machine that is being written was replaced."""
         blocks, writer = self._blocks, self._writer
         self._blocks = self._writer = self._header = None
+        self._preparing = False
         if blocks is not None:
             close: Callable[[], None] | None = getattr(blocks, "close", None)
             if close is not None:

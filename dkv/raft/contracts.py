@@ -66,6 +66,10 @@ class StateMachine(Protocol):
 
     def apply(self, index: int, payload: bytes) -> Any: ...
 
+    def prepare(self) -> bool:
+        """A step of a few milliseconds towards a ``freeze`` that costs nothing. False: call again, a turn later."""
+        ...
+
     def freeze(self) -> Iterator[bytes]:
         """The state as of now, as blocks of about 64 KiB; ``apply`` may go on between two blocks.
 

@@ -172,6 +172,19 @@ def test_a_snapshot_of_a_row_that_is_not_what_its_hash_says_does_not_end() -> No
         list(frozen)
 
 
+def test_what_was_written_under_a_snapshot_is_merged_in_steps_before_the_next_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(state_machine, "PREPARE_STEP", 700)
+    machine = filled(1000)
+    frozen = machine.freeze()
+    commands = [Command(Op.SET, f"under{number}", "v") for number in range(2000)]
+    machine.apply(machine.applied_index + 1, encode_batch(Batch(5, commands)))
+    list(frozen)
+    assert [machine.prepare() for _ in range(4)] == [False, False, True, True]
+    assert machine.digest() == machine.recompute_digest() == KeyValue.load(machine.freeze()).digest()
+
+
 def test_blocks_hold_a_bounded_number_of_rows_and_groups() -> None:
     machine = KeyValue()
     for index in range(1, 2502):

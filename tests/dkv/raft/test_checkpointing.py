@@ -17,10 +17,14 @@ LAST = 11
 
 
 class Machine:
-    """Freezes into ``blocks``; ``closed``: how often a freeze was ended before its end."""
+    """Freezes into ``blocks``; ``closed``: how often that was ended before its end; ``unready``: steps before it."""
 
     def __init__(self, *blocks):
-        self.blocks, self.closed = blocks, 0
+        self.blocks, self.closed, self.unready = blocks, 0, 0
+
+    def prepare(self):
+        self.unready -= 1
+        return self.unready < 0
 
     def freeze(self):
         try:
@@ -88,6 +92,24 @@ def test_a_snapshots_base_is_not_written_down_again(applied, due):
     stand.log.append(*entries_of(2, first=31))
     stand.step(applied=applied)
     assert stand.checkpointing.is_writing is due
+
+
+def test_a_state_is_prepared_in_steps_before_it_is_frozen():
+    stand = Stand()
+    stand.machine.unready = 2
+    stand.step(2)
+    assert (stand.checkpointing.is_writing, stand.machine.unready) == (True, 0)
+    assert stand.disk.durable.checkpoints == {}
+    stand.checkpoint()
+    assert stand.indexes == [LAST]
+
+
+def test_a_snapshot_ends_the_preparation_of_a_checkpoint():
+    stand = Stand()
+    stand.machine.unready = 2
+    stand.step()
+    stand.checkpointing.abort()
+    assert not stand.checkpointing.is_writing
 
 
 def test_half_the_state_counts_as_much_as_the_log_when_it_is_large():
