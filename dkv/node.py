@@ -35,7 +35,7 @@ from dkv.assembly import DATA_GROUP, Assembly
 from dkv.clock import Clock, MonotonicClock
 from dkv.config import Config
 from dkv.directory import Directory, load_hints, name_in
-from dkv.errors import DkvError, StartupError
+from dkv.errors import DkvError, FatalError, StartupError
 from dkv.faults.state import Faults, files_of
 from dkv.gate import Gate
 from dkv.gossip.agent.sockets import Sockets
@@ -281,7 +281,7 @@ class Node:
     # ---- while it runs
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self._group.create_task(work)
+        task = self._group.create_task(_sound(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -367,3 +367,11 @@ class Node:
                 await organs.host.transfer(DATA_GROUP, None, self._clock.now() + TRANSFER_S)
             except DkvError as error:
                 log.warning("nobody took the leadership over: %s", error)
+
+
+async def _sound(work: Coroutine[Any, Any, None]) -> None:
+    """``work``; if its invariants or its disk are broken the node ends there and then, also while it starts."""
+    try:
+        await work
+    except (FatalError, AssertionError) as error:
+        die(error)

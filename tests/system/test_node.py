@@ -79,6 +79,29 @@ def test_optimised_python_is_refused() -> None:
     assert "python -O" in refusal.stderr
 
 
+BROKEN_START = """
+import sys
+from dkv.__main__ import main
+from dkv.errors import FatalError
+from dkv.raft.storage import Storage
+
+def fail(self, data):
+    raise FatalError("a commit failed")
+
+Storage.write_identity = fail
+sys.argv = ["dkv", "serve", *sys.argv[1:]]
+main()
+"""
+
+
+def test_a_disk_that_fails_while_a_node_starts_ends_it_as_a_broken_one(tmp_path: Path) -> None:
+    ports = [flag for door in ("rest", "raft", "gossip") for flag in (f"--{door}", "127.0.0.1:0")]
+    command = [sys.executable, "-c", BROKEN_START, "--id", "n1", "--data-dir", str(tmp_path / "n1"), *ports]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert ended.returncode == 70, ended.stderr
+    assert "dkv: this node is broken and stops: a commit failed" in ended.stderr
+
+
 def test_three_nodes_serve_at_each_and_survive_kill_9_of_all(start: Start) -> None:
     nodes = cluster(start, 3)
     nodes[0].put("a", "1")
